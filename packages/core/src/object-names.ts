@@ -1,0 +1,72 @@
+import { CoreError } from './errors.ts';
+
+/** Names that stand beside the backups in every prefix (contract.md, "On the bucket or disk"). */
+export const fixedNames = {
+  latestDump: 'LATEST.sql.gz',
+  latestManifest: 'LATEST.manifest.json',
+  recover: 'RECOVER.txt',
+  owner: 'strideiq-owner.json',
+} as const;
+
+/** The three objects of one backup; keys are relative to the store's prefix. */
+export interface BackupNames {
+  /** What the three share, `running_app_20260111_030000`. */
+  stem: string;
+  dump: string;
+  manifest: string;
+  privileges: string;
+}
+
+const ending = { dump: '.sql.gz', manifest: '.manifest.json', privileges: '.privileges.sql.gz' } as const;
+
+/** A name that can stand in a file name, an object key and a URL unchanged. Also the rule for names in the host's file. */
+export const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+/**
+ * Names of a backup of `database` begun at `at`, in UTC to the second.
+ * @throws CoreError `ObjectNameInvalid` for a name that is no {@link safeName}
+ */
+export function backupNames(database: string, at: Date): BackupNames {
+  if (!safeName.test(database)) {
+    throw new CoreError(
+      'ObjectNameInvalid',
+      `The database name ${JSON.stringify(database)} cannot stand in an object's name.`,
+      'Use letters, digits, dot, dash and underscore, beginning with a letter or digit.',
+    );
+  }
+  const [day, time] = at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').split('T');
+  return namesOf(`${database}_${day}_${time}`);
+}
+
+function namesOf(stem: string): BackupNames {
+  return {
+    stem,
+    dump: stem + ending.dump,
+    manifest: stem + ending.manifest,
+    privileges: stem + ending.privileges,
+  };
+}
+
+/** What a key tells of itself. */
+export interface ParsedName {
+  kind: keyof typeof ending;
+  database: string;
+  at: Date;
+  names: BackupNames;
+}
+
+const backupName = /^(.+)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(\.sql\.gz|\.manifest\.json|\.privileges\.sql\.gz)$/;
+
+/** Reads a key made by {@link backupNames}, or by the old scripts, which named theirs alike; undefined for any other. */
+export function parseBackupName(key: string): ParsedName | undefined {
+  const match = backupName.exec(key);
+  if (!match) return undefined;
+  const [, database = '', year, month, day, hour, minute, second, end] = match;
+  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  if (Number.isNaN(at.getTime()) || !safeName.test(database)) return undefined;
+  // 20260231 would be read as March: only a date that prints back to itself is one.
+  const names = backupNames(database, at);
+  const kind = (Object.keys(ending) as (keyof typeof ending)[]).find((each) => ending[each] === end);
+  if (kind === undefined || names[kind] !== key) return undefined;
+  return { kind, database, at, names };
+}

@@ -1,0 +1,119 @@
+import { CoreError } from './errors.ts';
+
+/** States and which may follow each; a state followed by nothing is final. */
+type Table<State extends string> = Readonly<Record<State, readonly State[]>>;
+
+/** A kind of thing that has states. Nothing sets a state but through `move`. */
+export class States<State extends string> {
+  readonly kind: string;
+  readonly initial: State;
+  readonly #table: Table<State>;
+
+  constructor(kind: string, initial: State, table: Table<State>) {
+    this.kind = kind;
+    this.initial = initial;
+    this.#table = table;
+  }
+
+  get all(): readonly State[] {
+    return Object.keys(this.#table) as State[];
+  }
+
+  /** Whether nothing follows `state`. */
+  isFinal(state: State): boolean {
+    return this.#table[state].length === 0;
+  }
+
+  canMove(from: State, to: State): boolean {
+    return this.#table[from].includes(to);
+  }
+
+  /**
+   * The only way from one state to another: returns `to`.
+   * @throws CoreError `IllegalTransition` where the table has no such step
+   */
+  move(from: State, to: State): State {
+    if (this.canMove(from, to)) return to;
+    throw new CoreError(
+      'IllegalTransition',
+      `A ${this.kind} cannot go from ${from} to ${to}.`,
+      `From ${from} it can go to: ${this.#table[from].join(', ') || 'nothing, it is final'}.`,
+    );
+  }
+}
+
+export type RunState =
+  | 'queued'
+  | 'dispatched'
+  | 'running'
+  | 'cancelling'
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled'
+  | 'expired'
+  | 'lost';
+
+/** `lost`: the agent forgot the run; a late report may still supersede that, so it is not the end. */
+export const runStates = new States<RunState>('run', 'queued', {
+  queued: ['dispatched', 'running', 'cancelled', 'expired'],
+  dispatched: ['running', 'failed', 'cancelled', 'expired', 'lost'],
+  running: ['cancelling', 'succeeded', 'failed', 'lost'],
+  cancelling: ['cancelled', 'succeeded', 'failed', 'lost'],
+  succeeded: [],
+  failed: [],
+  cancelled: [],
+  expired: [],
+  lost: ['succeeded', 'failed', 'cancelled'],
+});
+
+export type CopyState =
+  | 'uploading'
+  | 'stored'
+  | 'verified'
+  | 'corrupt'
+  | 'missing'
+  | 'locked'
+  | 'deleting'
+  | 'deleted'
+  | 'failed';
+
+/** `failed` may be tried again from a good copy; `locked` is a deletion that Object Lock refused until a date. */
+export const copyStates = new States<CopyState>('copy', 'uploading', {
+  uploading: ['stored', 'failed'],
+  stored: ['verified', 'corrupt', 'missing', 'deleting'],
+  verified: ['verified', 'corrupt', 'missing', 'deleting'],
+  corrupt: ['uploading', 'verified', 'missing', 'deleting'],
+  missing: ['uploading', 'stored', 'verified', 'deleting'],
+  deleting: ['deleted', 'locked'],
+  locked: ['deleting', 'verified', 'corrupt', 'missing'],
+  failed: ['uploading'],
+  deleted: [],
+});
+
+export type BackupState = 'running' | 'succeeded' | 'failed';
+
+export const backupStates = new States<BackupState>('backup', 'running', {
+  running: ['succeeded', 'failed'],
+  succeeded: [],
+  failed: [],
+});
+
+export type CommandState = 'queued' | 'delivered' | 'acknowledged' | 'done' | 'expired' | 'refused';
+
+export const commandStates = new States<CommandState>('command', 'queued', {
+  queued: ['delivered', 'expired'],
+  delivered: ['delivered', 'acknowledged', 'refused', 'expired'],
+  acknowledged: ['done', 'refused'],
+  done: [],
+  expired: [],
+  refused: [],
+});
+
+export type AlertState = 'open' | 'acknowledged' | 'silenced' | 'resolved';
+
+export const alertStates = new States<AlertState>('alert', 'open', {
+  open: ['acknowledged', 'silenced', 'resolved'],
+  acknowledged: ['silenced', 'resolved'],
+  silenced: ['open', 'acknowledged', 'resolved'],
+  resolved: [],
+});

@@ -1,0 +1,31 @@
+import { CodedError } from '@strideiq/core';
+
+/**
+ * What a store can say.
+ * - `StorageBusy`, `StorageUnreachable`: passing; worth another try.
+ * - `StorageFull`, `AccessDenied`, `BucketMissing`, `CredentialsInvalid`, `StorageUnusable`: a person has to act.
+ * - `ObjectMissing`, `ObjectExists`, `ObjectLocked`, `RangeInvalid`, `KeyInvalid`: about that one object.
+ * - `ContentLost`: the store confirmed something else than was sent; what it holds has been removed or named.
+ */
+export type StorageErrorCode =
+  | 'StorageBusy'
+  | 'StorageUnreachable'
+  | 'StorageFull'
+  | 'AccessDenied'
+  | 'BucketMissing'
+  | 'CredentialsInvalid'
+  | 'StorageUnusable'
+  | 'ObjectMissing'
+  | 'ObjectExists'
+  | 'ObjectLocked'
+  | 'RangeInvalid'
+  | 'KeyInvalid'
+  | 'ContentLost';
+
+/** An error of this package. */
+export class StorageError extends CodedError<StorageErrorCode> {
+  /** Whether the same call may succeed if tried again. */
+  get transient(): boolean {
+    return this.code === 'StorageBusy' || this.code === 'StorageUnreachable';
+  }
+}

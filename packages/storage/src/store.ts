@@ -1,0 +1,85 @@
+/** An object as its store describes it. Keys are relative to the store's prefix and hold no leading slash. */
+export interface StoredObject {
+  key: string;
+  sizeBytes: number;
+  modifiedAt: Date;
+}
+
+export interface PutOptions {
+  /** Aborting it ends the put with the signal's reason, and leaves nothing behind. */
+  signal?: AbortSignal;
+  /** Only for names that are meant to be replaced (LATEST, RECOVER.txt): the switch is atomic. Default: never overwrite. */
+  replace?: boolean;
+  /** Bytes the store has taken so far, for progress and for noticing a stall. */
+  onStored?: (bytes: number) => void;
+}
+
+/** `length` left out: to the end. */
+export interface ByteRange {
+  offset: number;
+  length?: number;
+}
+
+/** What a put that never ended left behind: a temporary file or a multipart upload. */
+export interface Unfinished {
+  key: string;
+  startedAt: Date;
+  /** Removes it; one that is gone already is fine. */
+  discard(): Promise<void>;
+}
+
+/**
+ * A place that keeps objects under keys. Every store passes `./testing/conformance.ts`, which is this contract as tests.
+ *
+ * Errors are `StorageError`s with a code that tells what can be done: see `errors.ts`. A store retries nothing on its
+ * own but the parts of a put, whose bytes only it still holds; `withRetry` adds retries to the rest.
+ */
+export interface Store {
+  /** Derived from the place itself (`storeIdOf`), never from its local name. */
+  readonly storeId: string;
+  /** For people: `/backups` or `s3://bucket/prefix/`. */
+  readonly location: string;
+
+  /**
+   * Stores everything `source` yields under `key`, or nothing at all. The object appears under its final name whole,
+   * durable and with its size confirmed, or not at all: also when the source throws, the signal aborts, or the process
+   * is killed (what that leaves is in `unfinished()`, never under the key).
+   * Takes from the source only as fast as it stores; holds a bounded number of bytes whatever the size.
+   * @throws StorageError `ObjectExists` when the key is taken and `replace` is not set; the object there is untouched
+   * @throws whatever the source threw, as it was
+   */
+  put(key: string, source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<StoredObject>;
+
+  /**
+   * The bytes of an object, or of a range of it, as they arrive. A stream that breaks off errors; it never just ends.
+   * @throws StorageError `ObjectMissing`; `RangeInvalid` for a range that begins past the end
+   */
+  get(key: string, range?: ByteRange, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
+
+  /** Objects whose key begins with `prefix`, in ascending order of their keys' bytes. Unfinished puts are not among them. */
+  list(prefix?: string): AsyncIterable<StoredObject>;
+
+  /** The object's description, or undefined where there is none. */
+  head(key: string): Promise<StoredObject | undefined>;
+
+  /**
+   * Copies within the store without moving the bytes through this process, of any size, as atomically as `put`.
+   * @throws StorageError `ObjectMissing`, `ObjectExists`
+   */
+  copy(from: string, to: string, options?: { replace?: boolean; signal?: AbortSignal }): Promise<StoredObject>;
+
+  /**
+   * Removes an object; one that is not there is fine.
+   * @throws StorageError `ObjectLocked` where the store's own rules keep it
+   */
+  delete(key: string): Promise<void>;
+
+  /** What puts that never ended have left under keys that begin with `prefix`; also those still under way elsewhere. */
+  unfinished(prefix?: string): AsyncIterable<Unfinished>;
+
+  /** Bytes that still fit, or undefined where the store does not say. */
+  freeBytes(): Promise<number | undefined>;
+
+  /** Lets go of sockets and handles. */
+  close(): void;
+}
