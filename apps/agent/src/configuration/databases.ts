@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
+import { commandSchema, cronSchema, durationSchema, nameSchema, textSchema, timeZoneSchema } from './values.ts';
+
+/** Everything that can be asked of an agent from outside (architecture.md, "Identity, time and order"). */
+export const remoteActions = [
+  'backup',
+  'verify',
+  'drill',
+  'restoreFresh',
+  'restoreTables',
+  'restoreInPlace',
+  'copy',
+  'presign',
+  'deleteLocal',
+  'cancel',
+] as const;
+export type RemoteAction = (typeof remoteActions)[number];
+
+/** Replacing a live database is for the host to allow by name. */
+const allowedByDefault: RemoteAction[] = remoteActions.filter((action) => action !== 'restoreInPlace');
+
+const kept = (what: string) => z.int().min(1).max(36_500).optional().describe(what);
+
+const retentionSchema = z.strictObject({
+  days: kept('Keeps every backup that is younger, counted from the newest good one.'),
+  count: kept('Keeps this many newest.'),
+  daily: kept('Keeps the last of a day, for this many days.'),
+  weekly: kept('Keeps the last of a week, for this many weeks.'),
+  monthly: kept('Keeps the last of a month, for this many months.'),
+  yearly: kept('Keeps the last of a year, for this many years.'),
+});
+export type RetentionConfiguration = z.output<typeof retentionSchema>;
+
+const patterns = (what: string) =>
+  z.array(textSchema).default([]).describe(`${what} Patterns as pg_dump takes them, such as public.audit_*.`);
+
+const dumpSchema = z
+  .strictObject({
+    excludeTables: patterns('Tables left out altogether.'),
+    excludeTableData: patterns('Tables whose rows are left out.'),
+    jobs: z
+      .union([z.literal('auto'), z.int().min(1).max(64)], { error: 'must be auto or a whole number from 1 to 64' })
+      .default('auto')
+      .describe('Connections that read rows at once; auto goes by the processors.'),
+    compressionLevel: z.int().min(1).max(9).default(4).describe('Of gzip: 1 is fastest, 9 smallest.'),
+    exec: commandSchema
+      .default([])
+      .describe(
+        'Words put before pg_dump where only such a command reaches the server: [docker, compose, exec, -T, postgres].',
+      ),
+    execConnect: commandSchema
+      .optional()
+      .describe(
+        "Command whose standard input and output become a connection to the server. Left out: bash's /dev/tcp by exec.",
+      ),
+    lockWaitLimit: durationSchema
+      .prefault('60s')
+      .describe('Longest wait for a lock on a table before letting go and trying again.'),
+    hangLimit: durationSchema
+      .prefault('10m')
+      .describe('Longest time without a byte, while nothing explains it, before pg_dump is ended.'),
+    snapshotAgeLimit: durationSchema
+      .prefault('12h')
+      .describe('Longest time that a backup may hold its snapshot, since an old one keeps vacuum from its work.'),
+    pgDump: textSchema
+      .optional()
+      .describe(
+        "pg_dump by its path, or the directory that holds it. Left out: the newest on the host that fits the server's version.",
+      ),
+  })
+  .transform(({ lockWaitLimit, hangLimit, snapshotAgeLimit, ...rest }) => ({
+    ...rest,
+    lockWaitLimitMs: lockWaitLimit,
+    hangLimitMs: hangLimit,
+    snapshotAgeLimitMs: snapshotAgeLimit,
+  }));
+export type DumpConfiguration = z.output<typeof dumpSchema>;
+
+/** One command, or several that run one after another. */
+const hookSchema = z
+  .union([z.array(z.string()), z.array(z.array(z.string()))], {
+    error: 'must be a command as a list of words, such as [docker, compose, stop, api], or a list of such lists',
+  })
+  .transform((given): string[][] => {
+    if (given.length === 0) return [];
+    return Array.isArray(given[0]) ? (given as string[][]) : [given as string[]];
+  })
+  .prefault([]);
+
+const hooksSchema = z.strictObject({
+  beforeSwap: hookSchema.describe(
+    'Run before an in-place restore takes the old database away: stop the application here.',
+  ),
+  afterSwap: hookSchema.describe('Run after the restored database stands in its place: start the application here.'),
+  afterRestore: hookSchema.describe('Run in a restored database’s name, before it is let in use.'),
+  healthCheck: z
+    .url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' })
+    .optional()
+    .describe('Asked after a swap; the restore is undone where it does not answer 2xx in time.'),
+});
+export type HooksConfiguration = z.output<typeof hooksSchema>;
+
+/** One database of the host's file. */
+export const databaseSchema = z
+  .strictObject({
+    connection: connectionSchema.prefault({}),
+    stores: z
+      .array(z.string())
+      .min(1, 'must name at least one store')
+      .describe('Stores that each backup goes to, by their names above.'),
+    schedule: z
+      .union([cronSchema.transform((line) => [line]), z.array(cronSchema)])
+      .default([])
+      .describe('When to back up: a cron line of five fields, or a list of them. Left out: only when asked.'),
+    timezone: timeZoneSchema.default('UTC').describe('IANA time zone of the schedule, such as Europe/Berlin.'),
+    jitter: durationSchema
+      .prefault('0s')
+      .describe('A backup starts up to this much later, by chance, so that hosts do not all start at once.'),
+    catchUp: z
+      .boolean()
+      .default(true)
+      .describe('Whether a backup missed while the host was down is made once it is back.'),
+    retention: z
+      .record(z.string(), retentionSchema)
+      .default({})
+      .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
+    dump: dumpSchema.prefault({}).describe('How the dump is made.'),
+    hooks: hooksSchema.prefault({}).describe('Commands of this host around restores. They never arrive from outside.'),
+    allow: z
+      .array(z.enum(remoteActions))
+      .default(allowedByDefault)
+      .describe('What may be asked of this host from outside. Left out: all but restoreInPlace.'),
+  })
+  .transform(({ jitter, ...rest }) => ({ ...rest, jitterMs: jitter }));
+
+/** A database that the agent looks after, as the host's file says. */
+export type DatabaseConfiguration = Omit<z.output<typeof databaseSchema>, 'connection'> & {
+  /** Its key in the file, which names backups; the name on the server is `connection.database`. */
+  name: string;
+  connection: ConnectionConfiguration;
+};
+
+export const databasesSchema = z.record(nameSchema, databaseSchema);

@@ -1,0 +1,171 @@
+import { readFile, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import type { z } from 'zod';
+import type { ConnectionConfiguration } from './connection.ts';
+import { crossChecks } from './cross-checks.ts';
+import { ConfigurationError, ConfigurationInvalid, type Problem } from './errors.ts';
+import { keyOf, problemsOf, type UnplacedProblem } from './problems.ts';
+import { agentFileSchema, type AgentConfiguration } from './schema.ts';
+import type { StoreConfiguration } from './stores.ts';
+import { YamlFile } from './yaml-file.ts';
+
+/**
+ * Reads and checks the host's file. Relative paths in it go from the file's own directory.
+ * @param env the process's environment, for the default of `stateDir`
+ * @throws ConfigurationError `ConfigurationMissing`, `ConfigurationUnreadable`
+ * @throws ConfigurationInvalid with every problem, in the order of the file
+ */
+export async function loadConfiguration(
+  file: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<AgentConfiguration> {
+  const parsed = parseConfiguration(await read(file), file);
+  const configuration = resolved(parsed, file, env);
+  return { ...configuration, warnings: await warningsOf(configuration) };
+}
+
+/** Checks the text of a host's file; `file` is only its name. */
+export function parseConfiguration(text: string, file: string): z.output<typeof agentFileSchema> {
+  const yaml = new YamlFile(text);
+  if (yaml.problems.length > 0 && yaml.value === undefined) throw new ConfigurationInvalid(file, yaml.problems);
+  if (yaml.value === null || typeof yaml.value !== 'object' || Array.isArray(yaml.value)) {
+    throw new ConfigurationInvalid(file, [
+      { line: 1, column: 1, key: '', what: 'holds no keys', cure: 'Begin with version: 1.' },
+    ]);
+  }
+  const result = agentFileSchema.safeParse(yaml.value);
+  const unplaced = [...problemsOf(result.error?.issues ?? [], yaml.value), ...crossChecks(yaml.value)];
+  const problems = [...yaml.problems, ...merged(unplaced).map((each) => placed(each, yaml))];
+  if (problems.length > 0) throw new ConfigurationInvalid(file, problems.toSorted(byPlace));
+  if (!result.success) throw result.error;
+  return result.data;
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') {
+      throw new ConfigurationError(
+        'ConfigurationMissing',
+        `There is no configuration file ${file}.`,
+        'Name it by --config FILE, or do without: --database-url URL with --backup-dir DIR or --s3 BUCKET.',
+        { cause },
+      );
+    }
+    const why = code === 'EISDIR' ? 'it is a directory' : (cause as Error).message;
+    const cure =
+      code === 'EACCES'
+        ? `Let this user read it (chown or chmod), or run as the user who owns it.`
+        : 'Name another by --config FILE.';
+    throw new ConfigurationError(
+      'ConfigurationUnreadable',
+      `The configuration file ${file} cannot be read: ${why}.`,
+      cure,
+      { cause },
+    );
+  }
+}
+
+/** One line for each key: a cross-check that knows a cure adds it to what the schema said of the same key. */
+function merged(problems: readonly UnplacedProblem[]): UnplacedProblem[] {
+  const byKey = new Map<string, UnplacedProblem>();
+  for (const problem of problems) {
+    const key = keyOf(problem.path);
+    const before = byKey.get(key);
+    byKey.set(
+      key,
+      before === undefined ? problem : { ...before, cure: before.cure === '' ? problem.cure : before.cure },
+    );
+  }
+  return [...byKey.values()];
+}
+
+function placed({ path, what, cure }: UnplacedProblem, yaml: YamlFile): Problem {
+  return { ...yaml.placeOf(path), key: keyOf(path), what, cure };
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+}
+
+function resolved(parsed: z.output<typeof agentFileSchema>, file: string, env: NodeJS.ProcessEnv): AgentConfiguration {
+  const from = dirname(resolve(file));
+  const databases = Object.entries(parsed.databases).map(([name, database]) => {
+    const connection = withDatabase(pathsFrom(from, database.connection, connectionFiles), name);
+    return [name, { ...database, name, connection }] as const;
+  });
+  return {
+    ...parsed,
+    file: resolve(file),
+    stateDir: parsed.stateDir === undefined ? defaultStateDir(env) : resolve(from, parsed.stateDir),
+    stores: Object.fromEntries(Object.entries(parsed.stores).map(([name, store]) => [name, storeFrom(from, store)])),
+    databases: Object.fromEntries(databases),
+    warnings: [],
+  };
+}
+
+const connectionFiles = ['passwordFile', 'urlFile', 'sslrootcert', 'sslcert', 'sslkey'] as const;
+const credentialFiles = ['accessKeyIdFile', 'secretAccessKeyFile', 'sessionTokenFile'] as const;
+
+function pathsFrom<T extends Partial<Record<K, string | undefined>>, K extends string>(
+  from: string,
+  holder: T,
+  keys: readonly K[],
+): T {
+  const paths = keys.flatMap((key) => (holder[key] === undefined ? [] : [[key, resolve(from, holder[key])]]));
+  return { ...holder, ...Object.fromEntries(paths) };
+}
+
+function storeFrom(from: string, store: StoreConfiguration): StoreConfiguration {
+  if (store.type === 'directory') return { ...store, path: resolve(from, store.path) };
+  return store.credentials === undefined
+    ? store
+    : { ...store, credentials: pathsFrom(from, store.credentials, credentialFiles) };
+}
+
+/** A URL names its database itself; only where it does not, the key's own name stands in. */
+function withDatabase(connection: ConnectionConfiguration, name: string): ConnectionConfiguration {
+  const { url, urlFile, urlEnv } = connection;
+  return url === undefined && urlFile === undefined && urlEnv === undefined
+    ? { ...connection, database: connection.database ?? name }
+    : { ...connection, fallbackDatabase: name };
+}
+
+/** Where journal and key live unless the file says so: the system's place for root, else the user's own (XDG). */
+export function defaultStateDir(env: NodeJS.ProcessEnv): string {
+  if (process.getuid?.() === 0) return '/var/lib/strideiq-agent';
+  const xdg = env['XDG_STATE_HOME'];
+  const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.local', 'state');
+  return join(base, 'strideiq-agent');
+}
+
+/** Secrets that others on this host could read. */
+async function warningsOf(configuration: AgentConfiguration): Promise<string[]> {
+  const files = [
+    ...Object.values(configuration.databases).flatMap(({ connection }) => [
+      connection.passwordFile,
+      connection.urlFile,
+      connection.sslkey,
+    ]),
+    ...Object.values(configuration.stores).flatMap((store) =>
+      store.type === 's3' ? [store.credentials?.secretAccessKeyFile, store.credentials?.sessionTokenFile] : [],
+    ),
+  ];
+  const known = [...new Set(files.filter((each) => each !== undefined))];
+  const warnings = await Promise.all(known.map(warningOf));
+  return warnings.filter((each) => each !== undefined);
+}
+
+async function warningOf(file: string): Promise<string | undefined> {
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o077) === 0) return undefined;
+    return `Others on this host can read the secret in ${file} (mode ${(mode & 0o777).toString(8)}). Say: chmod 600 ${file}`;
+  } catch {
+    // A file that is not there is told when its secret is needed, by resolveConnection, with its cure.
+    return undefined;
+  }
+}
