@@ -1,1 +1,12 @@
-export {};
+export * from './errors.ts';
+export { startPostgres, PostgresCluster } from './postgres/cluster.ts';
+export type { DatabaseOptions, PostgresOptions, PsqlInput } from './postgres/cluster.ts';
+export { majors, type Major } from './postgres/installation.ts';
+export { findClients } from './postgres/clients.ts';
+export { quoteIdent, quoteLiteral } from './postgres/identifiers.ts';
+export { waitFor } from './processes/wait.ts';
+export { freePort } from './processes/ports.ts';
+export { run, type Ran, type RunOptions } from './processes/run.ts';
+export { s3Available, startS3, S3Server } from './s3/server.ts';
+export type { BucketOptions, S3Keys, S3Options } from './s3/server.ts';
+export { createSampleDatabase, type SampleOptions } from './sample/database.ts';
