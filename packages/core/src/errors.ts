@@ -43,5 +43,9 @@ export function codeOf(error: unknown): string {
 export function paragraphOf(error: unknown): string {
   if (error instanceof CodedError) return error.paragraph;
   if (error instanceof AggregateError && error.message === '') return error.errors.map(paragraphOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause === undefined || error.cause === error) return error.message;
+  const cause = paragraphOf(error.cause);
+  if (error.message.includes(cause)) return error.message;
+  return cause.includes(error.message) ? cause : `${error.message}: ${cause}`;
 }

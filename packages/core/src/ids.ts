@@ -5,7 +5,9 @@ import { z } from 'zod';
 const namespace = '7f0c2d0a-6f5e-4f0e-9a55-0b1c5a8f8e11';
 
 /** A UUID as text, lower case. */
-export const idSchema = z.string().refine(validate, 'not a UUID');
+export const idSchema = z
+  .string()
+  .refine((text) => validate(text) && text === text.toLowerCase(), 'not a UUID in lower case');
 
 /**
  * A new id (UUIDv7, RFC 9562 5.7), made where the thing begins. Ids made later sort later.

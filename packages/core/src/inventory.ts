@@ -32,11 +32,10 @@ export interface InventoryDifference {
 /** Compares without regard to order; empty where both hold the same objects made of the same parts. */
 export function compareInventories(expected: Inventory, found: Inventory): InventoryDifference[] {
   const differences: InventoryDifference[] = [];
-  const left = new Map(found.map((object) => [keyOf(object), object]));
+  // Lists, since what is there twice must be found twice.
+  const left = Map.groupBy(found, keyOf);
   for (const object of expected) {
-    const key = keyOf(object);
-    const other = left.get(key);
-    left.delete(key);
+    const other = left.get(keyOf(object))?.shift();
     const { kind, identity } = object;
     if (!other) {
       differences.push({ what: 'missing', kind, identity });
@@ -54,7 +53,7 @@ export function compareInventories(expected: Inventory, found: Inventory): Inven
       });
     }
   }
-  for (const { kind, identity } of left.values()) differences.push({ what: 'unexpected', kind, identity });
+  for (const { kind, identity } of [...left.values()].flat()) differences.push({ what: 'unexpected', kind, identity });
   return differences;
 }
 

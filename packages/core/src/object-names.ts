@@ -22,9 +22,13 @@ const ending = { dump: '.sql.gz', manifest: '.manifest.json', privileges: '.priv
 /** A name that can stand in a file name, an object key and a URL unchanged. Also the rule for names in the host's file. */
 export const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+/** What four digits of a year can say. */
+const firstMoment = Date.parse('0000-01-01T00:00:00Z');
+const lastMoment = Date.parse('9999-12-31T23:59:59.999Z');
+
 /**
  * Names of a backup of `database` begun at `at`, in UTC to the second.
- * @throws CoreError `ObjectNameInvalid` for a name that is no {@link safeName}
+ * @throws CoreError `ObjectNameInvalid` for a name that is no {@link safeName}, or a moment without a four-digit year
  */
 export function backupNames(database: string, at: Date): BackupNames {
   if (!safeName.test(database)) {
@@ -32,6 +36,13 @@ export function backupNames(database: string, at: Date): BackupNames {
       'ObjectNameInvalid',
       `The database name ${JSON.stringify(database)} cannot stand in an object's name.`,
       'Use letters, digits, dot, dash and underscore, beginning with a letter or digit.',
+    );
+  }
+  if (!(at.getTime() >= firstMoment && at.getTime() <= lastMoment)) {
+    throw new CoreError(
+      'ObjectNameInvalid',
+      `A backup of ${database} cannot be named after ${String(at)}, which is outside the years 0000 to 9999.`,
+      "Set the host's clock.",
     );
   }
   const [day, time] = at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').split('T');
