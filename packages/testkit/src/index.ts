@@ -10,3 +10,7 @@ export { run, type Ran, type RunOptions } from './processes/run.ts';
 export { s3Available, startS3, S3Server } from './s3/server.ts';
 export type { BucketOptions, S3Keys, S3Options } from './s3/server.ts';
 export { createSampleDatabase, type SampleOptions } from './sample/database.ts';
+export { startTcpProxy, TcpProxy, type TcpFault } from './faults/tcp-proxy.ts';
+export type { LinkFault } from './faults/faulty-link.ts';
+export { startHttpFaultProxy, HttpFaultProxy } from './faults/http-proxy.ts';
+export type { HttpFault, HttpRule, S3ErrorAnswer, SeenRequest } from './faults/http-proxy.ts';
