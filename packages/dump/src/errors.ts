@@ -1,0 +1,73 @@
+import { CodedError } from '@strideiq/core';
+
+/**
+ * What can be wrong with a dump.
+ * - `DumpTruncated`: it ends before its closing line, or inside a statement, a row or a gzip member.
+ * - `DumpNotUnderstood`: not plain pg_dump output, or a form of it that cannot be read safely.
+ * - `MetaCommandRefused`: a psql command other than `\restrict` and `\unrestrict`; they can run programs.
+ * - `StatementTooLong`: one statement is longer than the caller holds in memory.
+ * - `NotGzip`, `DumpCorrupt`, `DumpExpandsTooFar`: about the compression.
+ * - `ChunkCorrupt`: a chunk is not what its manifest says.
+ */
+export type DumpErrorCode =
+  | 'DumpTruncated'
+  | 'DumpNotUnderstood'
+  | 'MetaCommandRefused'
+  | 'StatementTooLong'
+  | 'NotGzip'
+  | 'DumpCorrupt'
+  | 'DumpExpandsTooFar'
+  | 'ChunkCorrupt';
+
+/** An error of this package. */
+export class DumpError extends CodedError<DumpErrorCode> {}
+
+const otherCopy = 'Use another copy or another backup; `strideiq-agent verify` tells which are whole.';
+
+/** @param where what the last bytes were part of, as a noun: "the rows of public.a" */
+export function truncated(where: string, offset: number): DumpError {
+  return new DumpError(
+    'DumpTruncated',
+    `The dump ends at byte ${offset} of SQL ${where}.`,
+    'It is not whole: whatever wrote it was stopped. Take the backup again, or use another copy.',
+  );
+}
+
+/** @param what what stands there, as a sentence without its end */
+export function notUnderstood(what: string, offset: number): DumpError {
+  return new DumpError(
+    'DumpNotUnderstood',
+    `${what}, at byte ${offset} of SQL.`,
+    'Only plain output of pg_dump is read here; `gunzip -c FILE | psql` may still restore the file.',
+  );
+}
+
+export function metaCommandRefused(command: string, line: number, offset: number): DumpError {
+  return new DumpError(
+    'MetaCommandRefused',
+    `The dump holds the psql command ${JSON.stringify(command)} in line ${line}, at byte ${offset} of SQL.`,
+    'No dump that pg_dump made of one database holds such a command; find out who wrote it before restoring any of it.',
+  );
+}
+
+export function statementTooLong(limitBytes: number, offset: number): DumpError {
+  return new DumpError(
+    'StatementTooLong',
+    `The statement at byte ${offset} of SQL is longer than ${limitBytes} bytes.`,
+    'Restore the file with `gunzip -c FILE | psql` instead.',
+  );
+}
+
+export function corrupt(what: string, offset: number, options?: ErrorOptions): DumpError {
+  return new DumpError(
+    'DumpCorrupt',
+    `The compressed dump is damaged near byte ${offset}: ${what}.`,
+    otherCopy,
+    options,
+  );
+}
+
+/** @param chunk its place in the manifest; @param offset of its first byte in the object */
+export function chunkCorrupt(chunk: number, offset: number, what: string, options?: ErrorOptions): DumpError {
+  return new DumpError('ChunkCorrupt', `Chunk ${chunk}, at byte ${offset} of the object, ${what}.`, otherCopy, options);
+}

@@ -1,0 +1,96 @@
+import { Readable, pipeline } from 'node:stream';
+import { createGunzip, type Gunzip } from 'node:zlib';
+import { corrupt, DumpError } from './errors.ts';
+
+export interface GunzipOptions {
+  /** Output beyond this is refused; for content whose size is known, or memory that is not to be filled. */
+  maxBytes?: number;
+  /**
+   * Output per byte of input, looked at once a gigabyte has come out: 1000. Deflate reaches 1032 at most, with the same
+   * byte over and over; rows of a database stay well below.
+   */
+  maxRatio?: number;
+}
+
+const ratioFloorBytes = 1024 ** 3;
+const outputBytes = 256 * 1024;
+
+/** zlib's decompression of any number of members in a row, their checksums checked. It stops without a word at zero bytes behind a member. */
+export function createInflater(): Gunzip {
+  return createGunzip({ chunkSize: outputBytes });
+}
+
+/**
+ * Decompresses a gzip file of one member or of many (RFC 1952), of any size, as it arrives.
+ * @throws DumpError `NotGzip`, `DumpCorrupt`, `DumpTruncated` (also in the middle of the last member, or for no bytes at
+ *   all), `DumpExpandsTooFar`; whatever the source threw
+ */
+export async function* gunzip(source: AsyncIterable<Uint8Array>, options: GunzipOptions = {}): AsyncGenerator<Buffer> {
+  const inflater = createInflater();
+  const input = { bytes: 0 };
+  let bytes = 0;
+  // The pipeline ends both sides when either fails; its error arrives through the loop below.
+  pipeline(Readable.from(counted(source, input)), inflater, () => {});
+  try {
+    for await (const piece of inflater as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      assertWithin(bytes, input.bytes, options);
+      yield piece;
+    }
+  } catch (error) {
+    throw explain(error, inflater.bytesWritten);
+  }
+  if (input.bytes === 0) throw empty();
+  if (inflater.bytesWritten < input.bytes) throw padded(inflater.bytesWritten);
+}
+
+async function* counted(source: AsyncIterable<Uint8Array>, input: { bytes: number }): AsyncGenerator<Uint8Array> {
+  for await (const piece of source) {
+    if (piece.length === 0) continue;
+    input.bytes += piece.length;
+    yield piece;
+  }
+}
+
+/** @throws DumpError `DumpExpandsTooFar` */
+export function assertWithin(bytes: number, inputBytes: number, options: GunzipOptions): void {
+  const { maxBytes = Number.POSITIVE_INFINITY, maxRatio = 1000 } = options;
+  if (bytes <= maxBytes && (bytes <= ratioFloorBytes || bytes <= inputBytes * maxRatio)) return;
+  const limit = bytes > maxBytes ? `${maxBytes} bytes` : `${maxRatio} times its size`;
+  throw new DumpError(
+    'DumpExpandsTooFar',
+    `The compressed dump expands to more than ${limit}.`,
+    'It is not what the backup wrote, or was made to fill a disk. Use another copy.',
+  );
+}
+
+/** What zlib's error means for a dump; any other error stays as it is. */
+export function explain(error: unknown, offset: number): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'Z_BUF_ERROR') {
+    return new DumpError(
+      'DumpTruncated',
+      `The compressed dump ends in the middle, at byte ${offset}.`,
+      'It is not whole: whatever wrote or copied it was stopped. Use another copy, or take the backup again.',
+      { cause: error },
+    );
+  }
+  if (code !== 'Z_DATA_ERROR' && code !== 'Z_NEED_DICT') return error;
+  const { message } = error as Error;
+  if (offset > 10 || !/header|method/.test(message)) return corrupt(message, offset, { cause: error });
+  return new DumpError(
+    'NotGzip',
+    'The file is not compressed with gzip.',
+    'Name a .sql.gz file; a file that ends in .age is encrypted and has to be decrypted first.',
+    { cause: error },
+  );
+}
+
+/** Whatever follows the last member was not written by the backup. */
+export function padded(offset: number): DumpError {
+  return corrupt('what follows there is no gzip member', offset);
+}
+
+export function empty(): DumpError {
+  return new DumpError('DumpTruncated', 'The compressed dump is empty.', 'Use another copy, or take the backup again.');
+}
