@@ -1,2 +1,5 @@
+export * from './directory-store.ts';
 export * from './errors.ts';
+export * from './open-s3-store.ts';
+export { usualRetries, type RetryPolicy } from './retry.ts';
 export * from './store.ts';

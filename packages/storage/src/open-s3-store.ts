@@ -1,0 +1,39 @@
+import type { RetryPolicy } from './retry.ts';
+import type { Store } from './store.ts';
+
+export interface S3StoreOptions {
+  bucket: string;
+  /** Put before every key, as a folder: a missing slash at its end is added. Empty for the whole bucket. */
+  prefix?: string;
+  /** Left out: `us-east-1` where an endpoint is given, else what AWS_REGION or the profile says. */
+  region?: string;
+  /** `https://…` of a server other than Amazon's. */
+  endpoint?: string;
+  /** Bucket in the path instead of the host name. Default: where an endpoint is given. */
+  forcePathStyle?: boolean;
+  /** Left out: what the environment, the profile or the machine's role gives. */
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+  sse?: 'AES256' | 'aws:kms';
+  sseKmsKeyId?: string;
+  /** `STANDARD_IA`, `GLACIER_IR` … */
+  storageClass?: string;
+  /** Bytes of the first parts of an upload, 5 MiB at least; see `part-sizes.ts`. Default 8 MiB. */
+  partBytes?: number;
+  /** Parts on their way at a time; one more is being filled. Default 3. */
+  partsInFlight?: number;
+  /** How long a connection may be silent before its request is given up. Default 60 s. */
+  requestTimeoutMs?: number;
+  /** For the requests that a put is made of. Default: {@link usualRetries}. */
+  retry?: RetryPolicy;
+  /** Largest object that one CopyObject takes; larger ones are copied in parts. Default: S3's own 5 GiB. */
+  largestCopyBytes?: number;
+}
+
+/**
+ * Opens a store in an S3 bucket; asks the server nothing yet. Loads the AWS SDK, which a program that only uses
+ * directories should not have in its memory: hence a door of its own.
+ */
+export async function openS3Store(options: S3StoreOptions): Promise<Store> {
+  const { S3Store } = await import('./s3-store.ts');
+  return new S3Store(options);
+}

@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pRetry from 'p-retry';
+import { StorageError } from './errors.ts';
+
+/** How passing errors are retried: each wait is random between nothing and a bound that doubles ("full jitter"). */
+export interface RetryPolicy {
+  /** Tries after the first. */
+  retries: number;
+  /** Bound of the first wait. */
+  firstDelayMs: number;
+  /** Where the bound stops doubling. */
+  longestDelayMs: number;
+}
+
+/** About two minutes of patience in all: longer than a gateway's restart, shorter than an operator's. */
+export const usualRetries: RetryPolicy = { retries: 10, firstDelayMs: 250, longestDelayMs: 30_000 };
+
+/**
+ * Does `attempt` until it succeeds, fails for good, or the policy is used up.
+ * @param attempt is told how many tries failed before it
+ * @throws the last attempt's error; the signal's reason once that aborts
+ */
+export async function retrying<T>(
+  attempt: (failures: number) => Promise<T>,
+  policy: RetryPolicy,
+  signal?: AbortSignal,
+): Promise<T> {
+  return await pRetry(async (attemptNumber) => await attempt(attemptNumber - 1), {
+    retries: policy.retries,
+    // p-retry's own jitter waits at least the full delay, so a fleet that failed together comes back together.
+    minTimeout: 0,
+    ...(signal ? { signal } : {}),
+    shouldRetry: async ({ error, retriesConsumed }) => {
+      if (!isTransient(error)) return false;
+      const boundMs = Math.min(policy.longestDelayMs, policy.firstDelayMs * 2 ** retriesConsumed);
+      await sleep(Math.random() * boundMs, undefined, signal ? { signal } : {}).catch((error: unknown) => {
+        signal?.throwIfAborted();
+        throw error;
+      });
+      return true;
+    },
+  });
+}
+
+export function isTransient(error: unknown): boolean {
+  return error instanceof StorageError && error.transient;
+}

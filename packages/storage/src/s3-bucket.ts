@@ -1,0 +1,125 @@
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { S3StoreOptions } from './open-s3-store.ts';
+import { retrying, usualRetries, type RetryPolicy } from './retry.ts';
+import { s3Error } from './s3-errors.ts';
+
+export interface SendOptions {
+  /** IAM action that the request needs. */
+  action: string;
+  /** Key without the store's prefix; left out for requests about the bucket. */
+  key?: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** Headers that every object of a store is made with. */
+export interface Making {
+  ServerSideEncryption?: 'AES256' | 'aws:kms';
+  SSEKMSKeyId?: string;
+  StorageClass?: 'STANDARD';
+}
+
+/** How long to wait for a connection at most: a host that is up answers within one retransmission or two. */
+const connectionTimeoutMs = 10_000;
+
+/** One prefix of one bucket and the connections to it: where requests are sent, and where their errors get their words. */
+export class S3Bucket {
+  readonly name: string;
+  /** Empty, or ending with a slash. */
+  readonly prefix: string;
+  readonly requestTimeoutMs: number;
+  readonly making: Making;
+  readonly policy: RetryPolicy;
+  /** Until the server says that it does not know `If-None-Match`. */
+  knowsConditions = true;
+  /** For every request that ends with its answer: a silent socket ends it. */
+  readonly client: S3Client;
+  /** For GetObject, whose socket is silent as long as its reader likes; the reader watches the server instead. */
+  readonly reading: S3Client;
+
+  constructor(options: S3StoreOptions) {
+    this.name = options.bucket;
+    this.prefix = folderOf(options.prefix ?? '');
+    this.requestTimeoutMs = options.requestTimeoutMs ?? 60_000;
+    this.policy = options.retry ?? usualRetries;
+    this.making = {
+      ...(options.sse === undefined ? {} : { ServerSideEncryption: options.sse }),
+      ...(options.sseKmsKeyId === undefined ? {} : { SSEKMSKeyId: options.sseKmsKeyId }),
+      // Servers other than Amazon's have classes of their own, which the SDK's list cannot know.
+      ...(options.storageClass === undefined ? {} : { StorageClass: options.storageClass as 'STANDARD' }),
+    };
+    const config = clientConfig(options);
+    const connectionTimeout = Math.min(connectionTimeoutMs, this.requestTimeoutMs);
+    this.client = new S3Client({
+      ...config,
+      requestHandler: new NodeHttpHandler({ connectionTimeout, socketTimeout: this.requestTimeoutMs }),
+    });
+    this.reading = new S3Client({
+      ...config,
+      credentials: this.client.config.credentials,
+      requestHandler: new NodeHttpHandler({ connectionTimeout, socketTimeout: 0 }),
+    });
+  }
+
+  /** `Bucket` and `Key` of a request. */
+  at(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.name, Key: this.prefix + key };
+  }
+
+  /**
+   * Awaits a request and gives its errors their words.
+   * @throws StorageError; the signal's reason where that ended it
+   */
+  async ask<T>(options: SendOptions, send: (signal: { abortSignal?: AbortSignal }) => Promise<T>): Promise<T> {
+    const { action, key, signal } = options;
+    signal?.throwIfAborted();
+    try {
+      return await send(signal ? { abortSignal: signal } : {});
+    } catch (error) {
+      signal?.throwIfAborted();
+      const about = key === undefined ? {} : { key: this.prefix + key };
+      throw s3Error(error, { action, bucket: this.name, prefix: this.prefix, ...about });
+    }
+  }
+
+  /** {@link ask}, again and again while it fails in a passing way. */
+  async askUntilAnswered<T>(
+    options: SendOptions,
+    send: (signal: { abortSignal?: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    return await this.retry(options.signal, async () => await this.ask(options, send));
+  }
+
+  /** Does a step again and again while it fails in a passing way. */
+  async retry<T>(signal: AbortSignal | undefined, step: () => Promise<T>): Promise<T> {
+    return await retrying(step, this.policy, signal);
+  }
+
+  close(): void {
+    this.client.destroy();
+    this.reading.destroy();
+  }
+}
+
+function folderOf(prefix: string): string {
+  const trimmed = prefix.replace(/^\/+/, '');
+  return trimmed === '' || trimmed.endsWith('/') ? trimmed : `${trimmed}/`;
+}
+
+function clientConfig(options: S3StoreOptions): S3ClientConfig {
+  const region = options.region ?? (options.endpoint === undefined ? undefined : 'us-east-1');
+  return {
+    ...(region === undefined ? {} : { region }),
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
+    // One place retries, and it is ours: it knows what may be sent again, and what a lost answer means.
+    maxAttempts: 1,
+    followRegionRedirects: true,
+    // With the header the SDK opens a new connection, and does a new TLS handshake, for every part.
+    expectContinueHeader: false,
+    // The newer checksums are trailers that other servers do not know; each part carries its MD5 instead.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  };
+}
