@@ -19,7 +19,7 @@ export type DumpPiece =
       kind: 'copy';
       /** The whole `COPY … FROM stdin;` with its line end. */
       header: Buffer;
-      /** `schema` is empty where the statement names none. */
+      /** `schema` is empty where the dump names none. */
       table: { schema: string; name: string };
       columns: string[] | undefined;
       /**
@@ -40,6 +40,8 @@ export interface ReadDumpOptions {
   settings?: ScanSettings;
   /** Of the range's beginning: pre-data. */
   section?: Section;
+  /** Passes over the `\connect` of `pg_dump --create`, for a reader that runs nothing: false. */
+  connectAllowed?: boolean;
 }
 
 const defaultStatementLimitBytes = 1024 ** 3;
@@ -56,6 +58,7 @@ export async function* readDump(
 ): AsyncGenerator<DumpPiece> {
   const scanner = new DumpScanner(options.settings);
   scanner.section = options.section ?? 'pre-data';
+  scanner.connectAllowed = options.connectAllowed ?? false;
   yield* readPieces(source, scanner, options.statementLimitBytes);
   if ((options.closingLine ?? true) && !scanner.closingLineSeen) {
     throw truncated('without the closing line of pg_dump', scanner.offset);
@@ -86,7 +89,7 @@ export async function* readPieces(
         yield { kind: 'statement', sql, toc, section };
         continue;
       }
-      const { schema = toc?.schema ?? '', name, columns } = span.copy;
+      const { schema = '', name, columns } = span.copy;
       const rows = new CopyRows(cursor);
       yield { kind: 'copy', header: sql, table: { schema, name }, columns, rows, toc, section };
       rows.leave();

@@ -36,6 +36,9 @@ export class DumpScanner {
   dumpedFrom: string | undefined;
   dumpedBy: string | undefined;
 
+  /** `pg_dump --create` writes a `\connect`, which is passed over where the output is only looked at. */
+  connectAllowed = false;
+
   private readonly lexer = new SqlLexer();
   private clientEncoding: string;
   private mode: Mode = 'gap';
@@ -246,7 +249,9 @@ export class DumpScanner {
       throw notUnderstood('A COPY takes its rows in a form that pg_dump does not write', this.statementAt);
     }
     if (header === 'none') return false;
-    this.copy = header;
+    // Dumps older than 10.3 set a search_path instead of naming schemas.
+    const schema = header.schema ?? this.toc?.schema;
+    this.copy = { ...header, ...(schema === undefined ? {} : { schema }) };
     return true;
   }
 
@@ -291,8 +296,10 @@ export class DumpScanner {
     const bytes = this.take(newline < 0 ? this.buffer.length : newline + 1);
     const command = bytes.toString('latin1').trimEnd();
     const found = /^\\(un)?restrict [A-Za-z0-9]+$/.exec(command);
-    if (!found) throw metaCommandRefused(command.slice(0, 100), this.lines, offset);
-    if (found[1] === undefined) this.closingLineSeen = false;
+    if (!found && !(this.connectAllowed && command.startsWith('\\connect '))) {
+      throw metaCommandRefused(command.slice(0, 100), this.lines, offset);
+    }
+    if (found && found[1] === undefined) this.closingLineSeen = false;
     this.lines++;
     this.mode = 'gap';
     return { kind: 'meta', bytes };

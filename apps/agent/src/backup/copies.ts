@@ -1,0 +1,141 @@
+import { backupNames, codeOf, fixedNames, paragraphOf, type BackupNames } from '@strideiq/core';
+import { AgentError } from '../errors.ts';
+import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
+import { once, readAll, type OpenedStore } from '../stores/opened-store.ts';
+import { claimPrefix, type PrefixOwner } from '../stores/prefix-owner.ts';
+import type { FanOut, Feed } from './fan-out.ts';
+import { recoverText } from './recover-text.ts';
+
+/** What stands beside the dump, ready to be stored. */
+export interface Sealed {
+  names: BackupNames;
+  manifest: Buffer;
+  privileges: Buffer | undefined;
+  dumpBytes: number;
+}
+
+/** One store's copy on its way: what fails here fails this copy alone. */
+export class Copy {
+  readonly opened: OpenedStore;
+  #failure: unknown;
+  #feed: Feed | undefined;
+  #upload: Promise<void> | undefined;
+  #storedBytes: number | undefined;
+  readonly warnings: string[] = [];
+
+  constructor(opened: OpenedStore) {
+    this.opened = opened;
+  }
+
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  async #attempt(step: () => Promise<void>): Promise<void> {
+    if (this.failed) return;
+    try {
+      await step();
+    } catch (error) {
+      this.#failure = error;
+      this.#feed?.close();
+    }
+  }
+
+  /** Claims the prefix and looks for room. `needBytes`: what a dump of this database takes by all we know. */
+  async prepare(owner: PrefixOwner, needBytes: number): Promise<void> {
+    await this.#attempt(async () => {
+      await claimPrefix(this.opened, owner);
+      const free = await this.opened.store.freeBytes();
+      if (free !== undefined && free < needBytes) {
+        throw new AgentError(
+          'DiskTooSmall',
+          `${this.opened.store.location} has ${megabytes(free)} free, and the next backup needs about ${megabytes(needBytes)}.`,
+          'Make room there, or move the store to a larger disk; nothing was written.',
+        );
+      }
+    });
+  }
+
+  /** Whether none of these names is taken. */
+  async isFree(names: BackupNames): Promise<boolean> {
+    let free = true;
+    await this.#attempt(async () => {
+      for (const key of [names.dump, names.manifest]) free &&= (await this.opened.store.head(key)) === undefined;
+    });
+    return free;
+  }
+
+  /** Begins to take the stream; the object commits when the stream ends whole. */
+  upload(names: BackupNames, fanOut: FanOut): void {
+    if (this.failed) return;
+    const feed = fanOut.feed();
+    this.#feed = feed;
+    this.#upload = this.#attempt(async () => {
+      const stored = await this.opened.store.put(names.dump, feed, {
+        signal: feed.signal,
+        onStored: () => feed.moved(),
+      });
+      this.#storedBytes = stored.sizeBytes;
+      feed.close();
+    });
+  }
+
+  /** Waits until the dump is in, then adds privileges, manifest (the commit point) and the names of the newest. */
+  async complete(sealed: Sealed): Promise<void> {
+    await this.#upload;
+    await this.#attempt(async () => {
+      if (this.#storedBytes !== sealed.dumpBytes) {
+        throw new AgentError(
+          'StoreFailed',
+          `${this.opened.store.location} holds ${this.#storedBytes} bytes of ${sealed.names.dump}, ${sealed.dumpBytes} were sent.`,
+          'Take another backup, and look at what stands between the agent and the store.',
+        );
+      }
+      await completeCopy(this.opened, sealed, this.warnings);
+    });
+  }
+
+  /** Waits for the upload to have ended after the stream failed. */
+  async settled(): Promise<void> {
+    await this.#upload;
+  }
+
+  outcome(planned: PlannedCopy): CopyOutcome {
+    if (!this.failed) return { ...planned, state: 'stored', sizeBytes: this.#storedBytes ?? 0 };
+    return { ...planned, state: 'failed', errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
+  }
+}
+
+/**
+ * Everything that follows the dump in a store; each step may be repeated, so that a killed backup can be finished.
+ * Once the manifest is there the copy is good: what fails after it is a warning.
+ */
+export async function completeCopy({ store, name }: OpenedStore, sealed: Sealed, warnings: string[]): Promise<void> {
+  const { names, manifest, privileges } = sealed;
+  if (privileges && !(await store.head(names.privileges))) await store.put(names.privileges, once(privileges));
+  if (!(await store.head(names.manifest))) await store.put(names.manifest, once(manifest));
+  try {
+    await store.copy(names.dump, fixedNames.latestDump, { replace: true });
+    await store.copy(names.manifest, fixedNames.latestManifest, { replace: true });
+    const recover = Buffer.from(recoverText(store.location, manifest));
+    const present = await store.head(fixedNames.recover);
+    if (!present || !(await readAll(await store.get(fixedNames.recover))).equals(recover)) {
+      await store.put(fixedNames.recover, once(recover), { replace: true });
+    }
+  } catch (error) {
+    warnings.push(`${name}: the backup is stored, but LATEST or RECOVER.txt was not updated: ${paragraphOf(error)}`);
+  }
+}
+
+/** The first names from `at` on, second by second, that no store has taken. */
+export async function chooseNames(database: string, at: Date, copies: readonly Copy[]): Promise<BackupNames> {
+  for (let second = 0; ; second++) {
+    const names = backupNames(database, new Date(at.getTime() + second * 1000));
+    const free = await Promise.all(copies.map((copy) => copy.isFree(names)));
+    if (free.every(Boolean)) return names;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1_000_000).toLocaleString('en')} MB`;
+}

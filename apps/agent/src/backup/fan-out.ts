@@ -1,0 +1,168 @@
+import { AgentError } from '../errors.ts';
+
+/** What a store may have waiting beside what it holds itself. */
+const queueBytes = 1 << 20;
+
+/**
+ * One stream to several stores at once. The slowest live store sets the pace; a store that takes nothing for the stall
+ * limit is dropped, and the others go on.
+ */
+export class FanOut {
+  readonly #feeds: Feed[] = [];
+  readonly #stallLimitMs: number;
+  #failure: Error | undefined;
+
+  constructor(stallLimitMs: number) {
+    this.#stallLimitMs = stallLimitMs;
+  }
+
+  /** A store's own view of the stream. To be called before the first `write`. */
+  feed(): Feed {
+    const feed = new Feed();
+    this.#feeds.push(feed);
+    return feed;
+  }
+
+  /**
+   * Hands bytes to every live store, and resolves when each has room for more.
+   * @throws AgentError `NoCopyStored` when no store is left; after `fail`, what it was given
+   */
+  async write(bytes: Buffer): Promise<void> {
+    const live = this.#live();
+    for (const feed of live) feed.push(bytes);
+    for (const feed of live) await this.#roomIn(feed);
+    this.#live();
+  }
+
+  /** The stream is whole: each store may commit. */
+  end(): void {
+    for (const feed of this.#feeds) feed.end();
+  }
+
+  /** The stream is broken: each store's source throws `error`, so that the store leaves nothing. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    for (const feed of this.#feeds) feed.fail(error);
+  }
+
+  #live(): Feed[] {
+    if (this.#failure) throw this.#failure;
+    const live = this.#feeds.filter((feed) => !feed.closed);
+    if (live.length === 0) {
+      throw new AgentError('NoCopyStored', 'No store takes the backup any more.', 'Each store’s own error says why.');
+    }
+    return live;
+  }
+
+  /** One timer a wait, not one a write: most writes find room at once. */
+  async #roomIn(feed: Feed): Promise<void> {
+    while (feed.isFull) {
+      const waited = performance.now() - feed.lastTakenAt;
+      if (waited >= this.#stallLimitMs) {
+        feed.fail(
+          new AgentError(
+            'StoreStalled',
+            `The store took nothing for ${Math.round(waited / 1000)} s.`,
+            'The other stores went on without it. Look at the network and the store’s load, and run the backup again.',
+          ),
+        );
+        return;
+      }
+      await feed.change(this.#stallLimitMs - waited);
+    }
+  }
+}
+
+/** The queue in front of one store: bounded, and read once. */
+export class Feed implements AsyncIterable<Uint8Array> {
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #ended = false;
+  #error: Error | undefined;
+  #waiting: (() => void) | undefined;
+  #wakeWriter: (() => void) | undefined;
+  /** Aborts what the store is doing when it is dropped: a stalled request would never come back for the next byte. */
+  readonly #abort = new AbortController();
+  lastTakenAt = performance.now();
+  closed = false;
+
+  get isFull(): boolean {
+    return !this.closed && this.#queuedBytes >= queueBytes;
+  }
+
+  /** Aborted with the reason when the feed fails. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  push(bytes: Buffer): void {
+    if (this.closed) return;
+    // An idle producer is no stall: the clock starts when there is something to take.
+    if (this.#queue.length === 0) this.lastTakenAt = performance.now();
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    this.#wakeReader();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wakeReader();
+  }
+
+  fail(error: Error): void {
+    if (this.closed) return;
+    this.#error = error;
+    this.close();
+    this.#abort.abort(error);
+  }
+
+  /** The store takes no more: it is done, or it failed by itself. */
+  close(): void {
+    this.closed = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#wakeReader();
+    this.#wakeWriter?.();
+  }
+
+  /** The store has moved on although it asked for nothing: a large part is on its way. */
+  moved(): void {
+    this.lastTakenAt = performance.now();
+  }
+
+  /** Resolves when something was taken, or after `timeoutMs`. */
+  async change(timeoutMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#wakeWriter = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wakeWriter = undefined;
+  }
+
+  #wakeReader(): void {
+    this.#waiting?.();
+    this.#waiting = undefined;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.#error) throw this.#error;
+      const bytes = this.#queue.shift();
+      if (bytes) {
+        this.#queuedBytes -= bytes.length;
+        this.lastTakenAt = performance.now();
+        this.#wakeWriter?.();
+        yield bytes;
+      } else if (this.#ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#waiting = resolve;
+        });
+      }
+    }
+  }
+}

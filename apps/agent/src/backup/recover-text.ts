@@ -1,0 +1,55 @@
+import type { Manifest } from '@strideiq/core';
+
+/**
+ * How to restore with nothing of ours, kept beside the backups: whoever needs it may have nothing else left.
+ * @param location the store's own, `/backups` or `s3://bucket/prefix/`
+ */
+export function recoverText(location: string, manifestText: Buffer): string {
+  const { database, source } = JSON.parse(manifestText.toString()) as Pick<Manifest, 'database' | 'source'>;
+  const place = location.endsWith('/') ? location : `${location}/`;
+  const fetch = location.startsWith('s3://')
+    ? `aws s3 ls ${place}\n    aws s3 cp ${place}NAME.sql.gz .\n    aws s3 cp ${place}NAME.manifest.json .\n    aws s3 cp ${place}NAME.privileges.sql.gz .`
+    : `ls -l ${place}\n    cp ${place}NAME.* .`;
+  const icu = source.icuLocale === null ? '' : ` --icu-locale='${source.icuLocale}' --locale-provider=icu`;
+  return `HOW TO RESTORE "${database}" WITH STOCK TOOLS ALONE
+
+Needed: gunzip, psql and createdb of PostgreSQL ${Math.floor(source.serverVersionNumber / 10_000)} or newer. Nothing of StrideIQ.
+
+NAME is one backup, like ${database}_20260111_030000 (time in UTC). LATEST.sql.gz is the newest one.
+
+1. Fetch it:
+
+    ${fetch}
+
+2. See that it is whole. The checksum must be the one under "object" in the manifest:
+
+    gzip -t NAME.sql.gz && echo whole
+    sha256sum NAME.sql.gz
+    grep '^"object"' NAME.manifest.json
+
+3. Create the roles, which the dump's policies may name. "already exists" is harmless:
+
+    gunzip -c NAME.privileges.sql.gz | sed '/^-- End of roles/q' | psql -U postgres -d postgres
+
+4. Create an empty database and load the dump. It must end without an error:
+
+    createdb -U postgres -T template0 -E ${source.encoding} --lc-collate='${source.collate}' --lc-ctype='${source.ctype}'${icu} ${database}_restored
+    gunzip -c NAME.sql.gz | psql -U postgres -d ${database}_restored -v ON_ERROR_STOP=1
+
+5. Look at it, then give owners and grants back. "already exists" is harmless here too:
+
+    psql -U postgres -d ${database}_restored -c '\\dt+'
+    gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${database}_restored
+
+   Statements on the database itself name ${source.database}; where the new one is called otherwise, put its name there.
+   No passwords are in these files: set them anew with \\password.
+
+6. Put it in place of the old one, when the application is stopped and nobody is connected:
+
+    psql -U postgres -d postgres -c 'ALTER DATABASE "${source.database}" RENAME TO "${source.database}_old"' \\
+                                 -c 'ALTER DATABASE "${database}_restored" RENAME TO "${source.database}"'
+
+The .sql.gz is made of many gzip members. gunzip, zcat, pigz and every complete gzip reader take them as one file;
+some libraries stop after the first: do not use those.
+`;
+}

@@ -1,0 +1,365 @@
+import { newId, signDocument, type BackupNames, type Manifest, type SigningKey, paragraphOf } from '@strideiq/core';
+import { writeDump, type DumpResult } from '@strideiq/dump';
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { AgentError } from '../errors.ts';
+import { readContents } from '../inventory/read-contents.ts';
+import { readInventory } from '../inventory/read-inventory.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
+import { findTool, type Tool } from '../postgres/client-tools.ts';
+import { connect } from '../postgres/connect.ts';
+import type { Endpoint } from '../postgres/endpoint.ts';
+import { matchingTables } from '../postgres/table-patterns.ts';
+import type { ReportProgress } from '../progress/progress.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { agentVersion } from '../version.ts';
+import { Copy, chooseNames, type Sealed } from './copies.ts';
+import { lockDatabase } from './database-lock.ts';
+import { FanOut } from './fan-out.ts';
+import { manifestText } from './manifest-text.ts';
+import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
+import { dumpPrivileges } from './privileges.ts';
+import { Leader } from './snapshot.ts';
+import { startDump, type StartedDump } from './start-dump.ts';
+
+/** What to back up, where to, and how. */
+export interface BackupRequest {
+  environment: string;
+  database: string;
+  databaseId: string;
+  endpoint: Endpoint;
+  stores: readonly OpenedStore[];
+  compressionLevel: number;
+  excludeTables: readonly string[];
+  excludeTableData: readonly string[];
+  lockWaitLimitMs: number;
+  /** How long pg_dump may be silent while we read. */
+  hangLimitMs: number;
+  /** How long a store may take nothing before it is dropped. */
+  stallLimitMs: number;
+  /** How long the snapshot may be held: an old one keeps vacuum from its work. */
+  snapshotAgeLimitMs: number;
+  /** pg_dump by its path, or its folder, where PATH's is not to be used. */
+  pgDump?: string;
+}
+
+export interface BackupDependencies {
+  journal: Journal;
+  key: SigningKey;
+  now: () => number;
+  progress: ReportProgress;
+  signal: AbortSignal;
+}
+
+export interface BackupOutcome {
+  runId: string;
+  backupId: string;
+  manifest: Manifest;
+  copies: CopyOutcome[];
+  warnings: string[];
+}
+
+/**
+ * A backup, from the first look at the server to the newest names in the stores. Succeeds when at least one copy is
+ * stored; each copy's own outcome is in the result.
+ * @throws AgentError and whatever the parts throw; the journal then holds the failed run, and no store an object of it
+ */
+export async function runBackup(request: BackupRequest, dependencies: BackupDependencies): Promise<BackupOutcome> {
+  const { journal, now } = dependencies;
+  const runId = newId(now());
+  const backupId = newId(now());
+  const { environment, database, databaseId } = request;
+  return journal.record(
+    { id: runId, kind: 'backup', environment, database, databaseId, detail: { backupId } },
+    async () => {
+      const result = await new BackupRun(request, dependencies, runId, backupId).run();
+      const { manifest, copies, warnings } = result;
+      const { bytes, rawBytes } = manifest.object;
+      const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
+      return { result, detail: { copies, warnings, bytes, rawBytes, rows } };
+    },
+    (error) => (error instanceof NoCopyError ? { copies: error.copies } : {}),
+  );
+}
+
+class BackupRun {
+  readonly #request: BackupRequest;
+  readonly #deps: BackupDependencies;
+  readonly #runId: string;
+  readonly #backupId: string;
+  readonly #startedAt: Date;
+
+  constructor(request: BackupRequest, deps: BackupDependencies, runId: string, backupId: string) {
+    this.#request = request;
+    this.#deps = deps;
+    this.#runId = runId;
+    this.#backupId = backupId;
+    this.#startedAt = new Date(deps.now());
+  }
+
+  get #applicationName(): string {
+    return `strideiq-backup-${this.#runId.slice(-12)}`;
+  }
+
+  async run(): Promise<BackupOutcome> {
+    const { endpoint, database } = this.#request;
+    this.#deps.progress({ phase: 'preparing' });
+    const connection = await connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
+    const leader = new Leader(connection);
+    try {
+      await lockDatabase(connection, database);
+      const facts = await readServerFacts(connection);
+      const tool = await findTool('pg_dump', endpoint, facts.major, this.#request.pgDump);
+      const excluded = await matchingTables(connection, this.#request.excludeTables);
+      await checkPrivileges(connection, facts, excluded);
+      const copies = await this.#prepareCopies(facts);
+      const names = await this.#planNames(copies);
+      const started = await startDump(leader, this.#dumpOptions(tool), this.#deps.signal);
+      return await this.#dumpAndStore({ leader, facts, tool, excluded, copies, names, started });
+    } finally {
+      await leader.end();
+    }
+  }
+
+  async #prepareCopies(facts: ServerFacts): Promise<Copy[]> {
+    const { stores, environment, database, databaseId } = this.#request;
+    const copies = stores.map((opened) => new Copy(opened));
+    const need = this.#expectedBytes(facts);
+    await Promise.all(copies.map(async (copy) => copy.prepare({ environment, database, databaseId }, need)));
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));
+    return copies;
+  }
+
+  /** What the last good backup took and a tenth more; for the first one, a tenth of what the tables hold. */
+  #expectedBytes(facts: ServerFacts): number {
+    const last = this.#deps.journal
+      .recent(this.#request.databaseId, 'backup')
+      .find((run) => run.state === 'succeeded' && run.detail.bytes !== undefined);
+    return last?.detail.bytes ? last.detail.bytes * 1.1 : (facts.databaseBytes - facts.indexBytes) * 0.1;
+  }
+
+  async #planNames(copies: Copy[]): Promise<BackupNames> {
+    const names = await chooseNames(this.#request.database, this.#startedAt, copies);
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));
+    // Written down before the first byte leaves, so that a killed run's leftovers can be found.
+    this.#deps.journal.describe(this.#runId, { copies: this.#planned(copies, names.dump) });
+    return names;
+  }
+
+  #dumpOptions(tool: Tool) {
+    const { endpoint, excludeTables, excludeTableData, lockWaitLimitMs } = this.#request;
+    return { tool, endpoint, applicationName: this.#applicationName, excludeTables, excludeTableData, lockWaitLimitMs };
+  }
+
+  async #dumpAndStore(work: Work): Promise<BackupOutcome> {
+    const { leader, copies, names, started } = work;
+    const fanOut = new FanOut(this.#request.stallLimitMs);
+    for (const copy of copies) copy.upload(names, fanOut);
+    const guard = this.#guard(work, fanOut);
+    let sealed: Sealed;
+    let manifest: Manifest;
+    try {
+      const contents = await readContents(leader.connection);
+      const inventory = await readInventory(leader.connection, work.excluded);
+      const result = await this.#dump(work, fanOut);
+      const warnings = [] as string[];
+      const privileges = await this.#privileges(work, warnings);
+      manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
+      sealed = { names, manifest: manifestText(manifest), privileges, dumpBytes: result.bytes };
+      work.warnings = warnings;
+      this.#seal(sealed);
+      this.#deps.progress({ phase: 'storing' });
+      fanOut.end();
+    } catch (error) {
+      fanOut.fail(error as Error);
+      await started.process.stop(error as Error, leader.connection);
+      await Promise.all(copies.map(async (copy) => copy.settled()));
+      throw error instanceof AgentError && error.code === 'NoCopyStored'
+        ? new NoCopyError(this.#outcomes(copies, names.dump))
+        : error;
+    } finally {
+      guard.stop();
+    }
+    await Promise.all(copies.map(async (copy) => copy.complete(sealed)));
+    const outcomes = this.#outcomes(copies, names.dump);
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(outcomes);
+    const warnings = [...(work.warnings ?? []), ...copies.flatMap((copy) => copy.warnings)];
+    return { runId: this.#runId, backupId: this.#backupId, manifest, copies: outcomes, warnings };
+  }
+
+  async #dump({ facts, started }: Work, fanOut: FanOut): Promise<DumpResult> {
+    const expectedRawBytes = facts.databaseBytes - facts.indexBytes;
+    const begin = { phase: 'dumping' as const, expectedRawBytes };
+    this.#deps.progress(begin);
+    return writeDump(started.process.output(), async (bytes) => fanOut.write(bytes), {
+      level: this.#request.compressionLevel,
+      onProgress: (progress) => this.#deps.progress({ ...begin, ...progress }),
+    });
+  }
+
+  /** Ends pg_dump when it hangs, when the leader's connection is lost, or when we are told to stop. */
+  #guard({ leader, started }: Work, fanOut: FanOut): { stop(): void } {
+    const { signal } = this.#deps;
+    const { hangLimitMs, snapshotAgeLimitMs } = this.#request;
+    const end = (reason: Error) => {
+      // Whoever waits for a slow store would not see that pg_dump has ended.
+      fanOut.fail(reason);
+      void started.process.stop(reason, leader.connection);
+    };
+    const interrupted = () => end(signal.reason as Error);
+    const lost = () => {
+      end(
+        new AgentError(
+          'ConnectionLost',
+          'The connection that holds the backup’s snapshot and locks was lost.',
+          'Nothing of this dump was kept. Look whether the server was restarted or the session ended, and run the backup again.',
+        ),
+      );
+    };
+    const look = async () => {
+      const hang = await started.process.hangs(hangLimitMs, leader.connection).catch(() => undefined);
+      if (hang) end(hang);
+    };
+    const tooOld = () => {
+      end(
+        new AgentError(
+          'SnapshotTooOld',
+          `The backup has held its snapshot for ${Math.round(snapshotAgeLimitMs / 60_000)} minutes, the longest that it may.`,
+          'Nothing of it was kept. Look what slowed it down, the server, the network or a store, or raise `dump.snapshotAgeLimit`.',
+        ),
+      );
+    };
+    const ageTimer = setTimeout(tooOld, Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
+    const timer = setInterval(() => void look(), Math.min(5000, hangLimitMs));
+    signal.addEventListener('abort', interrupted, { once: true });
+    leader.connection.once('end', lost);
+    return {
+      stop() {
+        clearInterval(timer);
+        clearTimeout(ageTimer);
+        signal.removeEventListener('abort', interrupted);
+        leader.connection.off('end', lost);
+      },
+    };
+  }
+
+  async #privileges({ tool, facts, started }: Work, warnings: string[]): Promise<Buffer | undefined> {
+    this.#deps.progress({ phase: 'privileges' });
+    const { endpoint, excludeTables, pgDump } = this.#request;
+    try {
+      const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
+      return await dumpPrivileges({
+        dumpTool: tool,
+        rolesTool,
+        endpoint,
+        snapshotId: started.snapshot.id,
+        excludeTables,
+        applicationName: this.#applicationName,
+      });
+    } catch (error) {
+      warnings.push(`Owners and grants are not in this backup, its rows are: ${paragraphOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #seal(sealed: Sealed): void {
+    this.#deps.journal.seal({
+      runId: this.#runId,
+      backupId: this.#backupId,
+      manifest: sealed.manifest.toString(),
+      manifestSha256: sha256(sealed.manifest),
+      privileges: sealed.privileges ?? null,
+    });
+  }
+
+  #manifest(
+    { facts, tool, names, started }: Work,
+    result: DumpResult,
+    contents: Pick<Manifest, 'extensions' | 'roles' | 'passwordsIn' | 'inventory'>,
+    privileges: Buffer | undefined,
+  ): Manifest {
+    const { request, runId, backupId } = { request: this.#request, runId: this.#runId, backupId: this.#backupId };
+    const { snapshot } = started;
+    const manifest: Manifest = {
+      formatVersion: 1,
+      backupId,
+      runId,
+      environment: request.environment,
+      database: request.database,
+      databaseId: request.databaseId,
+      storeIds: request.stores.map(({ store }) => store.storeId),
+      agent: { version: agentVersion, hostname: hostname() },
+      source: {
+        database: facts.database,
+        serverVersion: facts.version,
+        serverVersionNumber: facts.versionNumber,
+        pgDumpVersion: tool.version,
+        encoding: facts.encoding,
+        collate: facts.collate,
+        ctype: facts.ctype,
+        localeProvider: facts.localeProvider,
+        icuLocale: facts.icuLocale,
+        standby: snapshot.standby,
+        databaseBytes: facts.databaseBytes,
+        indexBytes: facts.indexBytes,
+      },
+      snapshot: { takenAt: snapshot.takenAt.toISOString(), walPosition: snapshot.walPosition },
+      startedAt: this.#startedAt.toISOString(),
+      finishedAt: new Date(this.#deps.now()).toISOString(),
+      dumpOptions: {
+        compressionLevel: request.compressionLevel,
+        jobs: 1,
+        excludeTables: [...request.excludeTables],
+        excludeTableData: [...request.excludeTableData],
+      },
+      object: { name: names.dump, bytes: result.bytes, rawBytes: result.rawBytes, sha256: result.sha256 },
+      privileges: privileges ? { name: names.privileges, bytes: privileges.length, sha256: sha256(privileges) } : null,
+      chunks: result.chunks,
+      tables: result.tables,
+      sequences: result.sequences.map(({ schema, name, lastValue }) => ({ schema, name, lastValue })),
+      ...contents,
+      encryption: null,
+    };
+    return signDocument(manifest, this.#deps.key);
+  }
+
+  #planned(copies: readonly Copy[], dumpKey: string): PlannedCopy[] {
+    return copies.map(({ opened }) => plannedCopy(opened, dumpKey));
+  }
+
+  #outcomes(copies: readonly Copy[], dumpKey = ''): CopyOutcome[] {
+    return copies.map((copy) => copy.outcome(plannedCopy(copy.opened, dumpKey)));
+  }
+}
+
+/** What the steps of one run hand to each other. */
+interface Work {
+  leader: Leader;
+  facts: ServerFacts;
+  tool: Tool;
+  excluded: number[];
+  copies: Copy[];
+  names: BackupNames;
+  started: StartedDump;
+  warnings?: string[];
+}
+
+/** No store holds the backup; each one's own reason is in `copies`. */
+export class NoCopyError extends AgentError {
+  readonly copies: CopyOutcome[];
+
+  constructor(copies: CopyOutcome[]) {
+    const reasons = copies.map((copy) => `${copy.store}: ${copy.error ?? 'no reason given'}`);
+    super('NoCopyStored', `No store holds the backup. ${reasons.join(' ')}`);
+    this.copies = copies;
+  }
+}
+
+function plannedCopy({ store, name }: OpenedStore, dumpKey: string): PlannedCopy {
+  return { storeId: store.storeId, store: name, location: store.location, dumpKey };
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AgentError } from '../errors.ts';
+import type { Connection } from '../postgres/connect.ts';
+import { qualifiedName } from '../postgres/identifiers.ts';
+
+/** A moment of the database that others can join, kept open by the leader's transaction. */
+export interface Snapshot {
+  /** For `pg_dump --snapshot`. */
+  id: string;
+  takenAt: Date;
+  /** `pg_current_wal_lsn()`, or the replayed position on a standby. */
+  walPosition: string;
+  standby: boolean;
+}
+
+/**
+ * More locks than this would fill the server's shared lock table, which holds 6,400 by default for all sessions
+ * together (max_locks_per_transaction × max_connections), and pg_dump takes as many again.
+ */
+const mostTables = 2000;
+const pingEveryMs = 30_000;
+
+/**
+ * The connection that holds locks and snapshot while others dump (dump-format.md, "Writing").
+ *
+ * The locks come first and the snapshot after them: a TRUNCATE or a rewrite between a snapshot and a later lock makes
+ * pg_dump write zero rows with exit 0. Tables beyond the locked ones are compared by `movedTables` once pg_dump holds
+ * its own locks.
+ */
+export class Leader {
+  readonly #connection: Connection;
+  #ping: NodeJS.Timeout | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /**
+   * Locks the tables, then takes and exports a snapshot. Where a lock cannot be had at once, everything is let go and
+   * tried again: waiting in the lock queue would make the application wait behind us.
+   * @param waitLimitMs how long to keep trying
+   * @throws AgentError `LockNotAvailable` naming the table and who holds it; `PrivilegeMissing`
+   */
+  async begin(waitLimitMs: number, signal: AbortSignal): Promise<Snapshot> {
+    const giveUpAt = performance.now() + waitLimitMs;
+    for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+      const refusal = await this.#lockAndExport();
+      if (!(refusal instanceof Error)) return refusal;
+      if (performance.now() + pauseMs > giveUpAt) throw await this.#lockError(refusal, waitLimitMs);
+      await delay(pauseMs, undefined, { signal });
+    }
+  }
+
+  async #lockAndExport(): Promise<Snapshot | Error> {
+    const connection = this.#connection;
+    // Listed in a transaction of its own: any query inside the next one would take its snapshot before the locks.
+    const tables = await this.#tablesToLock();
+    await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    try {
+      if (tables.length > 0) await connection.query(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE NOWAIT`);
+      const { rows } = await connection.query<{ id: string; lsn: string; standby: boolean; now: Date }>(
+        `SELECT pg_export_snapshot() AS id, pg_is_in_recovery() AS standby, clock_timestamp() AS now,
+                CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn`,
+      );
+      const row = rows[0];
+      if (!row) throw new Error('pg_export_snapshot returned nothing');
+      this.#keepAlive();
+      return { id: row.id, takenAt: row.now, walPosition: row.lsn, standby: row.standby };
+    } catch (error) {
+      await connection.query('ROLLBACK');
+      if (isLockRefusal(error)) return error;
+      throw error;
+    }
+  }
+
+  /** Ordinary tables and partitions that we may read, largest first; those of extensions are pg_dump's business. */
+  async #tablesToLock(): Promise<string[]> {
+    const { rows } = await this.#connection.query<{ schema: string; name: string }>(
+      `SELECT n.nspname AS schema, c.relname AS name
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+          AND c.relpersistence <> 't' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+        ORDER BY c.relpages DESC, c.oid LIMIT ${mostTables}`,
+    );
+    return rows.map((row) => `ONLY ${qualifiedName(row.schema, row.name)}`);
+  }
+
+  /** A firewall or a proxy drops a connection that says nothing for hours, and the snapshot with it. */
+  #keepAlive(): void {
+    clearInterval(this.#ping);
+    this.#ping = setInterval(() => void this.#connection.query('SELECT 1').catch(() => undefined), pingEveryMs);
+    this.#ping.unref();
+  }
+
+  /**
+   * Tables whose file is no longer the one that the snapshot sees: rewritten, truncated or dropped since. To be asked
+   * once pg_dump holds its own locks; from then on nothing can move any more.
+   */
+  async movedTables(): Promise<string[]> {
+    const { rows } = await this.#connection.query<{ name: string }>(
+      `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relfilenode <> 0
+          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+          AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
+        ORDER BY 1`,
+    );
+    return rows.map((row) => row.name);
+  }
+
+  /** For what is to be read at the snapshot's moment. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** Lets go of snapshot and locks; the connection stays. */
+  async release(): Promise<void> {
+    clearInterval(this.#ping);
+    await this.#connection.query('ROLLBACK');
+  }
+
+  /** Ends the connection, and with it everything it holds. */
+  async end(): Promise<void> {
+    clearInterval(this.#ping);
+    await this.#connection.end().catch(() => undefined);
+  }
+
+  async #lockError(refusal: Error, waitLimitMs: number): Promise<AgentError> {
+    const { rows } = await this.#connection.query<{ name: string; pid: number; who: string; query: string }>(
+      `SELECT l.relation::regclass::text AS name, a.pid, a.application_name AS who, left(a.query, 120) AS query
+         FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
+          AND l.relation >= 16384 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        ORDER BY a.xact_start LIMIT 1`,
+    );
+    const holder = rows[0];
+    const by = holder
+      ? ` ${holder.name} is held by server process ${holder.pid} (${holder.who || 'unnamed'}): ${holder.query}.`
+      : '';
+    return new AgentError(
+      'LockNotAvailable',
+      `For ${Math.round(waitLimitMs / 1000)} s a table could not be locked for reading: ${refusal.message}.${by}`,
+      'Wait for that session to end, or end it with pg_terminate_backend, and run the backup again; `dump.lockWaitLimit` sets how long to try.',
+      { cause: refusal },
+    );
+  }
+}
+
+/** 55P03 lock_not_available; 42P01 and 3F000: dropped between the listing and the lock. */
+function isLockRefusal(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && ['55P03', '42P01', '3F000'].includes(String(error.code));
+}

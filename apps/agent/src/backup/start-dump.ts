@@ -1,0 +1,64 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { AgentError } from '../errors.ts';
+import { DumpProcess, type DumpProcessOptions } from './dump-process.ts';
+import type { Leader, Snapshot } from './snapshot.ts';
+
+const mostAttempts = 8;
+
+/** A dump that has begun, on a snapshot whose tables can no longer move. */
+export interface StartedDump {
+  snapshot: Snapshot;
+  process: DumpProcess;
+}
+
+/**
+ * Takes a snapshot and starts pg_dump on it, again and again until nothing moved in between: a table truncated,
+ * rewritten or dropped between the snapshot and pg_dump's own lock would be dumped as zero rows, without any error.
+ * @throws AgentError `SchemaMoves` when it never holds still; `DumpFailed`, `LockNotAvailable`, `PrivilegeMissing`
+ */
+export async function startDump(
+  leader: Leader,
+  options: Omit<DumpProcessOptions, 'snapshotId'>,
+  signal: AbortSignal,
+): Promise<StartedDump> {
+  let moved = '';
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const snapshot = await leader.begin(options.lockWaitLimitMs, signal);
+    const process = new DumpProcess({ ...options, snapshotId: snapshot.id });
+    const stop = () => void process.stop(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await process.started();
+      const tables = await leader.movedTables();
+      if (tables.length === 0) return { snapshot, process };
+      moved = tables.slice(0, 3).join(', ');
+    } catch (error) {
+      if (!isMove(error)) {
+        await process.stop(error as Error, leader.connection);
+        throw error;
+      }
+      moved = error.message;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+    await process.stop(new AgentError('SchemaMoves', `${moved} changed.`), leader.connection);
+    await leader.release();
+    await delay(200 * attempt, undefined, { signal });
+  }
+  throw new AgentError(
+    'SchemaMoves',
+    `Tables changed under the backup at each of ${mostAttempts} attempts to begin it: ${moved}.`,
+    'Nothing was stored. A migration or a job that truncates tables is running: run the backup again when it is done.',
+  );
+}
+
+/** What pg_dump says when a relation went away, or was locked, between its listing and its lock. */
+function isMove(error: unknown): error is AgentError {
+  return (
+    error instanceof AgentError &&
+    error.code === 'DumpFailed' &&
+    /does not exist|cache lookup failed|could not open relation|could not find|lock timeout|LOCK TABLE/.test(
+      error.message,
+    )
+  );
+}

@@ -1,0 +1,67 @@
+import { fixedNames, parseBackupName, parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
+import { createHash } from 'node:crypto';
+import { readAll, type OpenedStore } from '../stores/opened-store.ts';
+
+/** A manifest as a store holds it. */
+export interface FoundManifest {
+  manifest: Manifest;
+  /** What the signature covers. */
+  json: unknown;
+  /** Of the stored bytes: what the journal knows it by. */
+  sha256: string;
+}
+
+/** A backup's object in one store. */
+export interface FoundCopy {
+  opened: OpenedStore;
+  dumpKey: string;
+  /** Undefined where a manifest has no object: such a copy is missing. */
+  sizeBytes: number | undefined;
+  hasManifest: boolean;
+}
+
+/** One backup as the stores show it, by its name. */
+export interface FoundBackup {
+  names: BackupNames;
+  database: string;
+  at: Date;
+  copies: FoundCopy[];
+}
+
+/** Backups by the names of their objects, newest first; nothing is read but the listings. */
+export async function findBackups(stores: readonly OpenedStore[]): Promise<FoundBackup[]> {
+  const found = new Map<string, FoundBackup>();
+  for (const opened of stores) {
+    const copies = new Map<string, FoundCopy>();
+    for await (const object of opened.store.list()) {
+      const parsed = parseBackupName(object.key);
+      if (!parsed || parsed.kind === 'privileges') continue;
+      const { names, database, at } = parsed;
+      const copy = copies.get(names.stem) ?? { opened, dumpKey: names.dump, sizeBytes: undefined, hasManifest: false };
+      if (parsed.kind === 'dump') copy.sizeBytes = object.sizeBytes;
+      else copy.hasManifest = true;
+      copies.set(names.stem, copy);
+      if (!found.has(names.stem)) found.set(names.stem, { names, database, at, copies: [] });
+    }
+    for (const [stem, copy] of copies) found.get(stem)?.copies.push(copy);
+  }
+  return [...found.values()].toSorted(
+    (a, b) => b.at.getTime() - a.at.getTime() || (a.names.stem < b.names.stem ? 1 : -1),
+  );
+}
+
+/**
+ * Reads the manifest beside a dump.
+ * @throws CoreError `ManifestInvalid`, StorageError
+ */
+export async function readManifest({ store }: OpenedStore, key: string): Promise<FoundManifest> {
+  const bytes = await readAll(await store.get(key));
+  const { manifest, json } = parseManifest(bytes.toString(), key);
+  return { manifest, json, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+/** The manifest that belongs to a dump's key, also to LATEST's. */
+export function manifestKeyOf(dumpKey: string): string {
+  if (dumpKey === fixedNames.latestDump) return fixedNames.latestManifest;
+  return parseBackupName(dumpKey)?.names.manifest ?? dumpKey.replace(/\.sql\.gz$/, '.manifest.json');
+}

@@ -1,0 +1,96 @@
+import { idSchema, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
+import { AgentError } from '../errors.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { findBackups, manifestKeyOf, readManifest, type FoundBackup, type FoundManifest } from './find-backups.ts';
+
+/** A backup's object, found and ready to be read. */
+export interface BackupSource {
+  opened: OpenedStore;
+  dumpKey: string;
+  sizeBytes: number;
+  /** Undefined for a dump that no agent made, or whose manifest is gone. */
+  found: FoundManifest | undefined;
+}
+
+/** Opens the folder or bucket of a path or an `s3://` URL that no configured store holds. */
+export type OpenPlace = (reference: string) => Promise<{ opened: OpenedStore; key: string } | undefined>;
+
+/**
+ * Finds what REF names: a backup id, an object name, a path, an `s3://` URL, or `latest` (contract.md). Of several
+ * copies the first store's is taken.
+ * @param nowMs a backup dated in the future never counts as the latest
+ * @throws AgentError `BackupNotFound`; CoreError `ManifestInvalid`
+ */
+export async function resolveReference(
+  reference: string,
+  stores: readonly OpenedStore[],
+  openPlace: OpenPlace,
+  nowMs: number,
+): Promise<BackupSource> {
+  const place = reference.includes('/') ? await openPlace(reference) : undefined;
+  if (place) return sourceOf(place.opened, place.key, reference);
+  if (idSchema.safeParse(reference).success) return byId(reference, stores);
+  const backups = await findBackups(stores);
+  if (reference === 'latest') {
+    const newest = backups.find((backup) => isWhole(backup) && backup.at.getTime() <= nowMs);
+    if (newest) return firstCopy(newest);
+    throw notFound(reference, stores, backups);
+  }
+  if (reference === fixedNames.latestDump) {
+    for (const opened of stores) {
+      if (await opened.store.head(reference)) return sourceOf(opened, reference, reference);
+    }
+  }
+  const stem = parseBackupName(reference)?.names.stem ?? reference;
+  const named = backups.find((backup) => backup.names.stem === stem);
+  if (named?.copies.some((copy) => copy.sizeBytes !== undefined)) return firstCopy(named);
+  throw notFound(reference, stores, backups);
+}
+
+function isWhole(backup: FoundBackup): boolean {
+  return backup.copies.some((copy) => copy.hasManifest && copy.sizeBytes !== undefined);
+}
+
+/** A copy with its manifest before one without. */
+async function firstCopy(backup: FoundBackup): Promise<BackupSource> {
+  const present = backup.copies.filter((copy) => copy.sizeBytes !== undefined);
+  const copy = present.find(({ hasManifest }) => hasManifest) ?? present[0];
+  if (!copy) throw notFound(backup.names.stem, [], []);
+  return sourceOf(copy.opened, copy.dumpKey, copy.dumpKey);
+}
+
+async function byId(id: string, stores: readonly OpenedStore[]): Promise<BackupSource> {
+  const backups = await findBackups(stores);
+  for (const { copies } of backups) {
+    for (const copy of copies.filter((each) => each.hasManifest && each.sizeBytes !== undefined)) {
+      const found = await readManifest(copy.opened, manifestKeyOf(copy.dumpKey)).catch(() => undefined);
+      if (found?.manifest.backupId === id) return sourceOf(copy.opened, copy.dumpKey, id);
+      // Every copy of one name is one backup: reading another's manifest tells nothing new.
+      if (found) break;
+    }
+  }
+  throw notFound(id, stores, backups);
+}
+
+async function sourceOf(opened: OpenedStore, dumpKey: string, reference: string): Promise<BackupSource> {
+  const object = await opened.store.head(dumpKey);
+  if (!object) throw notFound(reference, [opened], []);
+  const manifestKey = manifestKeyOf(dumpKey);
+  const found =
+    manifestKey !== dumpKey && (await opened.store.head(manifestKey))
+      ? await readManifest(opened, manifestKey)
+      : undefined;
+  return { opened, dumpKey, sizeBytes: object.sizeBytes, found };
+}
+
+function notFound(reference: string, stores: readonly OpenedStore[], backups: readonly FoundBackup[]): AgentError {
+  const places = stores.map(({ store }) => store.location).join(', ');
+  const newest: BackupNames | undefined = backups[0]?.names;
+  return new AgentError(
+    'BackupNotFound',
+    `No backup ${JSON.stringify(reference)} was found${places === '' ? '' : ` in ${places}`}.`,
+    newest
+      ? `The newest one is ${newest.stem}; \`strideiq-agent list\` shows all.`
+      : '`strideiq-agent list` shows what is there.',
+  );
+}

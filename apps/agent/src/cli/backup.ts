@@ -1,0 +1,92 @@
+import prettyBytes from 'pretty-bytes';
+import { runBackup, NoCopyError, type BackupOutcome } from '../backup/run-backup.ts';
+import type { BackupSource } from '../backups/resolve-reference.ts';
+import { resolveReference } from '../backups/resolve-reference.ts';
+import type { CopyOutcome } from '../journal/schema.ts';
+import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
+import { clearFirst } from './clear-first.ts';
+import { databaseOf, type Command } from './run-command.ts';
+import { AgentError } from '../errors.ts';
+
+/** `backup [DATABASE] [--verify] [--store NAME]` */
+export async function backup(
+  { host, output, surroundings }: Command,
+  name: string | undefined,
+  options: { verify?: boolean; store?: string[] },
+): Promise<number> {
+  const database = databaseOf(host.configuration, name);
+  for (const store of options.store ?? []) {
+    if (!database.stores.includes(store)) {
+      throw new AgentError(
+        'UsageInvalid',
+        `${database.name} has no store ${JSON.stringify(store)}.`,
+        `It has: ${database.stores.join(', ')}.`,
+      );
+    }
+  }
+  await clearFirst(host, database, output);
+  const request = await host.backupRequest(database, options.store);
+  const { journal, key } = host;
+  const { now, signal } = surroundings;
+  let outcome: BackupOutcome;
+  try {
+    outcome = await runBackup(request, { journal, key, now, progress: output.progress, signal });
+  } catch (error) {
+    if (!(error instanceof NoCopyError)) throw error;
+    output.failure(error.code, error.paragraph, { copies: error.copies });
+    return 1;
+  }
+  for (const warning of outcome.warnings) output.warn(warning);
+  const verifications: Verification[] = [];
+  if (options.verify) {
+    for (const opened of request.stores) {
+      const copy = outcome.copies.find(({ store, state }) => store === opened.name && state === 'stored');
+      if (!copy) continue;
+      const source: BackupSource = await resolveReference(copy.dumpKey, [opened], host.openPlace, now());
+      verifications.push(await verifyCopy(source, output.progress, signal));
+    }
+  }
+  const failed = outcome.copies.filter((copy) => copy.state === 'failed');
+  const corrupt = verifications.filter((one) => one.state === 'corrupt');
+  const { runId, backupId, manifest, copies, warnings } = outcome;
+  const { object, startedAt, finishedAt } = manifest;
+  const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
+  output.result(
+    {
+      runId,
+      backupId,
+      database: database.name,
+      ...object,
+      rows,
+      tables: manifest.tables.length,
+      startedAt,
+      finishedAt,
+      copies,
+      verifications,
+      warnings,
+    },
+    describe(outcome, rows, verifications),
+  );
+  for (const copy of failed) output.note(`error: the copy in ${copy.store} (${copy.location}) failed: ${copy.error}`);
+  for (const one of corrupt) output.note(`error: the copy in ${one.store} is corrupt: ${one.problems.join('; ')}`);
+  return failed.length + corrupt.length > 0 ? 1 : 0;
+}
+
+function describe({ manifest, copies, backupId }: BackupOutcome, rows: number, verifications: Verification[]): string {
+  const { object, tables, startedAt, finishedAt } = manifest;
+  const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+  const lines = [
+    `Backup ${object.name}`,
+    `  id       ${backupId}`,
+    `  holds    ${rows.toLocaleString('en')} rows of ${tables.length} tables, ${prettyBytes(object.rawBytes)} of SQL`,
+    `  size     ${prettyBytes(object.bytes)} in ${seconds.toFixed(1)} s`,
+    `  sha256   ${object.sha256}`,
+    ...copies.map((copy) => `  ${copy.state.padEnd(8)} ${copyText(copy, verifications)}`),
+  ];
+  return lines.join('\n');
+}
+
+function copyText(copy: CopyOutcome, verifications: Verification[]): string {
+  const verified = verifications.find(({ store }) => store === copy.store);
+  return `${copy.store}: ${copy.location}${verified ? ` (${verified.state}: read back whole)` : ''}`;
+}

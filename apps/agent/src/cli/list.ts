@@ -1,0 +1,62 @@
+import prettyBytes from 'pretty-bytes';
+import { findBackups, manifestKeyOf, readManifest, type FoundBackup } from '../backups/find-backups.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import { AgentError } from '../errors.ts';
+import { databaseOf, type Command } from './run-command.ts';
+import { table } from './table.ts';
+
+interface Listed {
+  id: string | null;
+  name: string;
+  database: string;
+  at: string;
+  sizeBytes: number | null;
+  rows: number | null;
+  state: 'complete' | 'unmanaged' | 'missing' | 'unreadable';
+  stores: string[];
+}
+
+/** `list [DATABASE]`: what the stores themselves hold. Exit code 3 where that is nothing. */
+export async function list({ host, output }: Command, name: string | undefined): Promise<number> {
+  const all = Object.values(host.configuration.databases);
+  const databases: DatabaseConfiguration[] = name === undefined ? all : [databaseOf(host.configuration, name)];
+  const listed: Listed[] = [];
+  for (const database of databases) {
+    const stores = await host.storesOf(database);
+    for (const backup of await findBackups(stores)) listed.push(await describe(backup));
+  }
+  if (listed.length === 0) {
+    throw new AgentError('BackupNotFound', 'The stores hold no backup.', '`strideiq-agent backup` makes one.');
+  }
+  const rows = listed.map((one) => [
+    one.at.replace('T', ' ').replace('.000Z', ' UTC'),
+    one.name,
+    one.sizeBytes === null ? '-' : prettyBytes(one.sizeBytes),
+    one.rows === null ? '-' : one.rows.toLocaleString('en'),
+    one.state,
+    one.stores.join(', '),
+    one.id ?? '-',
+  ]);
+  output.result({ items: listed }, table(['TIME', 'NAME', 'SIZE', 'ROWS', 'STATE', 'STORES', 'ID'], rows, [2, 3]));
+  return 0;
+}
+
+async function describe(backup: FoundBackup): Promise<Listed> {
+  const { names, database, at, copies } = backup;
+  const present = copies.filter((copy) => copy.sizeBytes !== undefined);
+  const managed = copies.find((copy) => copy.hasManifest);
+  const found = managed
+    ? await readManifest(managed.opened, manifestKeyOf(managed.dumpKey)).catch(() => undefined)
+    : undefined;
+  const state = present.length === 0 ? 'missing' : !managed ? 'unmanaged' : found ? 'complete' : 'unreadable';
+  return {
+    id: found?.manifest.backupId ?? null,
+    name: names.stem,
+    database,
+    at: at.toISOString(),
+    sizeBytes: present[0]?.sizeBytes ?? null,
+    rows: found?.manifest.tables.reduce((sum, each) => sum + each.rows, 0) ?? null,
+    state,
+    stores: present.map(({ opened }) => opened.name),
+  };
+}

@@ -1,0 +1,57 @@
+import type { ReportProgress } from '../progress/progress.ts';
+import { TerminalProgress } from './terminal-progress.ts';
+
+/**
+ * What a command says: results on standard output, everything else on standard error. With `--json` one JSON document
+ * stands on standard output, also for a failure. Every secret that is known is blotted out.
+ */
+export class Output {
+  readonly json: boolean;
+  readonly #secrets: ReadonlySet<string>;
+  readonly #progress: TerminalProgress;
+
+  constructor(options: { json: boolean; secrets: ReadonlySet<string> }) {
+    this.json = options.json;
+    this.#secrets = options.secrets;
+    this.#progress = new TerminalProgress(process.stderr, (text) => this.#redacted(text));
+  }
+
+  /** The result: `document` for programs, `text` for people. */
+  result(document: unknown, text: string): void {
+    this.#progress.end();
+    process.stdout.write(this.#redacted(this.json ? `${JSON.stringify(document, undefined, 2)}\n` : `${text}\n`));
+  }
+
+  note(text: string): void {
+    this.#line(text);
+  }
+
+  warn(text: string): void {
+    this.#line(`warning: ${text}`);
+  }
+
+  /** @param details more for programs, beside code and message */
+  failure(code: string, text: string, details: object = {}): void {
+    this.#progress.end();
+    if (this.json) {
+      const document = { error: { code, message: text }, ...details };
+      process.stdout.write(this.#redacted(`${JSON.stringify(document, undefined, 2)}\n`));
+    }
+    this.#line(`error: ${text}`);
+  }
+
+  readonly progress: ReportProgress = (progress) => {
+    if (!this.json) this.#progress.show(progress);
+  };
+
+  #line(text: string): void {
+    this.#progress.end();
+    process.stderr.write(this.#redacted(`${text}\n`));
+  }
+
+  #redacted(text: string): string {
+    let clean = text;
+    for (const secret of this.#secrets) if (secret.length > 3) clean = clean.replaceAll(secret, '***');
+    return clean;
+  }
+}

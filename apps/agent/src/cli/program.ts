@@ -1,0 +1,92 @@
+import { Command as CommanderCommand, CommanderError } from 'commander';
+import { configurationJsonSchema } from '../configuration/index.ts';
+import { agentVersion } from '../version.ts';
+import { backup } from './backup.ts';
+import { doctor } from './doctor.ts';
+import { list } from './list.ts';
+import { restore } from './restore.ts';
+import { defaultConfigurationFile, runCommand, type Command, type CommonOptions } from './run-command.ts';
+import { show } from './show.ts';
+import { verify } from './verify.ts';
+
+const exitCodes = `
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted.
+REF is a backup's id, its name (running_app_20260111_030000), a path, an s3:// URL, or latest.`;
+
+/**
+ * Runs the program.
+ * @param argv without node and script
+ * @returns the exit code
+ */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new CommanderCommand('strideiq-agent')
+    .description('Backs up, proves and restores the PostgreSQL databases of this host.')
+    .version(agentVersion)
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', exitCodes);
+
+  /** A command with the options that all have, whose action ends in an exit code. */
+  const add = (name: string, text: string) =>
+    program
+      .command(name)
+      .description(text)
+      .exitOverride()
+      .option('--config <file>', `the host's configuration (default: ${defaultConfigurationFile})`)
+      .option('--state-dir <dir>', 'where journal and key are kept')
+      .option('--json', 'print one JSON document on standard output');
+  const withoutFile = (command: CommanderCommand) =>
+    command
+      .option('--database-url <url>', 'instead of a configuration: postgres://user@host:port/database')
+      .option('--database-url-file <file>', 'a file that holds such a URL')
+      .option('--backup-dir <dir>', 'instead of a configuration: a directory for backups')
+      .option('--s3 <bucket>', 'instead of a configuration: bucket or s3://bucket/prefix, with AWS_* as usual')
+      .option('--environment <name>', 'name of the environment, where no configuration says it');
+  const collect = (value: string, before: string[] = []) => [...before, value];
+  const run = async (options: CommonOptions, work: (command: Command) => Promise<number>) => {
+    exitCode = await runCommand(options, work);
+  };
+
+  withoutFile(add('backup [database]', 'make a backup now'))
+    .option('--verify', 'read every copy back when it is stored')
+    .option('--store <name>', 'only into this store (may be repeated)', collect)
+    .action(async (name: string | undefined, options) =>
+      run(options, async (command) => backup(command, name, options)),
+    );
+  withoutFile(add('list [database]', 'list the backups that the stores hold')).action(
+    async (name: string | undefined, options) => run(options, async (command) => list(command, name)),
+  );
+  withoutFile(add('show <ref>', "show a backup's manifest and tables"))
+    .option('--database <name>', 'whose backup, where the configuration holds several databases')
+    .action(async (ref: string, options) => run(options, async (command) => show(command, ref, options)));
+  withoutFile(add('verify <ref>', 'read every byte back and compare with the manifest'))
+    .option('--database <name>', 'whose backup, where the configuration holds several databases')
+    .option('--store <name>', 'only the copy in this store (may be repeated)', collect)
+    .action(async (ref: string, options) => run(options, async (command) => verify(command, ref, options)));
+  withoutFile(add('restore <ref>', 'restore into a new database, and compare rows and objects'))
+    .option('--into <name>', 'name of the new database')
+    .option('--database <name>', 'whose backup, where the configuration holds several databases')
+    .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
+    .action(async (ref: string, options) => run(options, async (command) => restore(command, ref, options)));
+  withoutFile(add('doctor [database]', 'look whether everything is as backups need it')).action(
+    async (name: string | undefined, options) => run(options, async (command) => doctor(command, name)),
+  );
+  const config = program.command('config').description('about the configuration file').exitOverride();
+  config
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .exitOverride()
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
+    });
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    // commander has printed its text: help and version are no failures.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+  return exitCode;
+}

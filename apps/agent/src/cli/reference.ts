@@ -1,0 +1,33 @@
+import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import { AgentError } from '../errors.ts';
+import { databaseOf, type Command } from './run-command.ts';
+
+/**
+ * Finds the backup that REF names, and the database it belongs to: the one that was said, else the one whose stores
+ * hold it. `latest` alone needs one to be said where the file holds several.
+ */
+export async function sourceOfReference(
+  { host, surroundings }: Command,
+  reference: string,
+  name: string | undefined,
+): Promise<{ source: BackupSource; database: DatabaseConfiguration }> {
+  const all = Object.values(host.configuration.databases);
+  const databases = name === undefined && reference !== 'latest' ? all : [databaseOf(host.configuration, name)];
+  let failure: unknown;
+  for (const database of databases) {
+    try {
+      const source = await resolveReference(
+        reference,
+        await host.storesOf(database),
+        host.openPlace,
+        surroundings.now(),
+      );
+      return { source, database };
+    } catch (error) {
+      if (!(error instanceof AgentError && error.code === 'BackupNotFound')) throw error;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}

@@ -1,0 +1,100 @@
+import { codeOf, paragraphOf } from '@strideiq/core';
+import { Host, type Surroundings } from '../compose.ts';
+import {
+  configurationFromArguments,
+  loadConfiguration,
+  type AgentConfiguration,
+  type DatabaseConfiguration,
+} from '../configuration/index.ts';
+import { AgentError, exitCodeOf } from '../errors.ts';
+import { Output } from './output.ts';
+
+/** Options that every command has. */
+export interface CommonOptions {
+  config?: string;
+  json?: boolean;
+  stateDir?: string;
+  databaseUrl?: string;
+  databaseUrlFile?: string;
+  backupDir?: string;
+  s3?: string;
+  environment?: string;
+}
+
+/** What a command works with. */
+export interface Command {
+  host: Host;
+  output: Output;
+  surroundings: Surroundings;
+}
+
+export const defaultConfigurationFile = '/etc/strideiq/agent.yaml';
+
+/**
+ * Runs one command to its exit code: reads the configuration, builds the host, ends on Ctrl-C in good order, prints
+ * errors once and closes everything.
+ * @param work resolves to the exit code
+ */
+export async function runCommand(options: CommonOptions, work: (command: Command) => Promise<number>): Promise<number> {
+  const interruption = new AbortController();
+  const secrets = new Set<string>();
+  const output = new Output({ json: options.json ?? false, secrets });
+  const surroundings = { env: process.env, now: Date.now, signal: interruption.signal, secrets };
+  const onSignal = (name: NodeJS.Signals) => {
+    // A second Ctrl-C means it: the next start clears what this one leaves.
+    if (interruption.signal.aborted) process.exit(130);
+    output.note(`${name}: stopping, and clearing what is half done. Once more to leave at once.`);
+    interruption.abort(new AgentError('Interrupted', `Interrupted by ${name}.`, 'Nothing half done was kept.'));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  let host: Host | undefined;
+  try {
+    const configuration = await configurationOf(options);
+    for (const warning of configuration.warnings) output.warn(warning);
+    host = new Host(configuration, surroundings);
+    return await work({ host, output, surroundings });
+  } catch (error) {
+    output.failure(codeOf(error), paragraphOf(error));
+    return exitCodeOf(error);
+  } finally {
+    host?.close();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+async function configurationOf(options: CommonOptions): Promise<AgentConfiguration> {
+  const withoutFile = options.databaseUrl ?? options.databaseUrlFile ?? options.backupDir ?? options.s3;
+  if (withoutFile === undefined) {
+    const configuration = await loadConfiguration(options.config ?? defaultConfigurationFile);
+    return options.stateDir === undefined ? configuration : { ...configuration, stateDir: options.stateDir };
+  }
+  if (options.config !== undefined) {
+    throw new AgentError(
+      'UsageInvalid',
+      'Both --config and a database or place on the command line were given.',
+      'Use one of the two.',
+    );
+  }
+  return configurationFromArguments(options, process.env);
+}
+
+/**
+ * The database a command is about; the only one where the file holds one.
+ * @throws AgentError `UsageInvalid`
+ */
+export function databaseOf(configuration: AgentConfiguration, name: string | undefined): DatabaseConfiguration {
+  const all = Object.values(configuration.databases);
+  const names = all.map((database) => database.name).join(', ');
+  const [first, second] = all;
+  if (name === undefined && first && !second) return first;
+  if (name === undefined) {
+    throw new AgentError('UsageInvalid', 'Which database?', `The configuration holds: ${names}. Name one of them.`);
+  }
+  const named = configuration.databases[name];
+  if (named) return named;
+  throw new AgentError(
+    'UsageInvalid',
+    `There is no database ${JSON.stringify(name)} in the configuration.`,
+    `It holds: ${names}.`,
+  );
+}

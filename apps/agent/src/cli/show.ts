@@ -1,0 +1,43 @@
+import prettyBytes from 'pretty-bytes';
+import { judgeTrust } from '../restore/trust.ts';
+import { sourceOfReference } from './reference.ts';
+import type { Command } from './run-command.ts';
+import { table } from './table.ts';
+
+/** `show REF`: manifest and tables. */
+export async function show(command: Command, reference: string, options: { database?: string }): Promise<number> {
+  const { host, output } = command;
+  const { source } = await sourceOfReference(command, reference, options.database);
+  const trust = judgeTrust(source, host.key, host.journal);
+  const trustText = trust.trusted ? `yes, by ${trust.because}` : `no: ${trust.because}`;
+  const { manifest } = trust;
+  if (!manifest) {
+    const { dumpKey, sizeBytes, opened } = source;
+    output.result(
+      { name: dumpKey, sizeBytes, location: opened.store.location, managed: false },
+      `${dumpKey} in ${opened.store.location}, ${prettyBytes(sizeBytes)}: unmanaged, it has no manifest.\nIt can be verified and restored all the same.`,
+    );
+    return 0;
+  }
+  const { object, source: from, snapshot } = manifest;
+  const lines = [
+    `Backup ${object.name}`,
+    `  id          ${manifest.backupId}`,
+    `  of          ${from.database} in ${manifest.environment}, PostgreSQL ${from.serverVersion}, ${from.encoding}, ${from.collate}`,
+    `  moment      ${snapshot.takenAt}${snapshot.walPosition ? ` at WAL ${snapshot.walPosition}` : ''}${from.standby ? ' (standby)' : ''}`,
+    `  size        ${prettyBytes(object.bytes)}, ${prettyBytes(object.rawBytes)} of SQL in ${manifest.chunks.length} chunks`,
+    `  sha256      ${object.sha256}`,
+    `  trusted     ${trustText}`,
+    `  extensions  ${manifest.extensions.map(({ name, version }) => `${name} ${version}`).join(', ') || 'none'}`,
+    ...(manifest.roles.length > 0 ? [`  needs roles ${manifest.roles.join(', ')}`] : []),
+    ...(manifest.passwordsIn.length > 0 ? [`  holds passwords in ${manifest.passwordsIn.join(', ')}`] : []),
+    '',
+    table(
+      ['TABLE', 'ROWS'],
+      manifest.tables.map(({ schema, name, rows }) => [`${schema}.${name}`, rows.toLocaleString('en')]),
+      [1],
+    ),
+  ];
+  output.result({ ...manifest, trusted: trust.trusted, location: source.opened.store.location }, lines.join('\n'));
+  return 0;
+}

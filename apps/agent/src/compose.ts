@@ -1,0 +1,140 @@
+import { databaseIdOf, type SigningKey } from '@strideiq/core';
+import { openDirectoryStore, openS3Store, withRetry } from '@strideiq/storage';
+import { hostname } from 'node:os';
+import { basename, dirname, resolve } from 'node:path';
+import type { BackupRequest } from './backup/run-backup.ts';
+import type { OpenPlace } from './backups/resolve-reference.ts';
+import {
+  resolveConnection,
+  resolveS3Credentials,
+  storesOf,
+  type AgentConfiguration,
+  type DatabaseConfiguration,
+  type PlacedStore,
+  type S3StoreConfiguration,
+} from './configuration/index.ts';
+import { Journal } from './journal/journal.ts';
+import { openJournal } from './journal/open-journal.ts';
+import { loadSigningKey } from './journal/signing-key.ts';
+import { withDatabase, type Endpoint } from './postgres/endpoint.ts';
+import type { OpenedStore } from './stores/opened-store.ts';
+
+/** What the process gives; nothing below reaches for it by itself. */
+export interface Surroundings {
+  env: NodeJS.ProcessEnv;
+  now: () => number;
+  /** Aborted with an `Interrupted` error by Ctrl-C or SIGTERM. */
+  signal: AbortSignal;
+  /** Texts that must appear in nothing that is printed; filled as they become known. */
+  secrets: Set<string>;
+}
+
+/** How long a store may take nothing before it is dropped (dump-format.md, "Writing" 5). */
+const stallLimitMs = 60_000;
+
+/** The agent of this host, with everything built: the one place where parts are handed to each other. */
+export class Host {
+  readonly configuration: AgentConfiguration;
+  readonly surroundings: Surroundings;
+  readonly journal: Journal;
+  readonly key: SigningKey;
+  readonly #opened: OpenedStore[] = [];
+
+  /** @throws AgentError `StateUnusable` */
+  constructor(configuration: AgentConfiguration, surroundings: Surroundings) {
+    this.configuration = configuration;
+    this.surroundings = surroundings;
+    this.key = loadSigningKey(configuration.stateDir);
+    this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now);
+  }
+
+  databaseIdOf(database: DatabaseConfiguration): string {
+    return databaseIdOf(this.configuration.environment, database.name);
+  }
+
+  async endpointOf(database: DatabaseConfiguration): Promise<Endpoint> {
+    const { exec, execConnect = [] } = database.dump;
+    const resolved = await resolveConnection(database.connection, this.surroundings.env);
+    for (const secret of resolved.secrets) this.surroundings.secrets.add(secret);
+    return { ...resolved, exec, execConnect };
+  }
+
+  /** The database from which others are made, renamed and dropped. */
+  async maintenanceOf(database: DatabaseConfiguration): Promise<Endpoint> {
+    return withDatabase(await this.endpointOf(database), 'postgres');
+  }
+
+  /** @param only names of stores; left out: all of the database's */
+  async storesOf(database: DatabaseConfiguration, only?: readonly string[]): Promise<OpenedStore[]> {
+    const placed = storesOf(this.configuration, database).filter(({ name }) => only?.includes(name) ?? true);
+    return Promise.all(placed.map(async (store) => this.#open(store)));
+  }
+
+  async #open(placed: PlacedStore): Promise<OpenedStore> {
+    const store =
+      placed.type === 'directory'
+        ? openDirectoryStore({ path: placed.path, host: hostname() })
+        : await this.#openS3(placed);
+    const opened = { name: placed.name, kind: placed.type, store: withRetry(store) };
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  async #openS3(placed: Omit<S3StoreConfiguration, 'type'>) {
+    const { credentials: from, objectLock: _, ...options } = placed;
+    const { credentials, secrets } = await resolveS3Credentials(from, this.surroundings.env);
+    for (const secret of secrets) this.surroundings.secrets.add(secret);
+    const given = Object.entries({ ...options, credentials }).filter(([, value]) => value !== undefined);
+    return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
+  }
+
+  /** A path's folder, or an `s3://` URL's bucket: the credentials are those of a configured store of that bucket. */
+  readonly openPlace: OpenPlace = async (reference) => {
+    const s3 = /^s3:\/\/([^/]+)\/(?:(.*)\/)?([^/]+)$/.exec(reference);
+    if (!s3) {
+      const path = resolve(reference);
+      return {
+        opened: await this.#open({ type: 'directory', path: dirname(path), name: dirname(path) }),
+        key: basename(path),
+      };
+    }
+    const [, bucket = '', folder, key = ''] = s3;
+    const known = Object.values(this.configuration.stores).find(
+      (store) => store.type === 's3' && store.bucket === bucket,
+    );
+    const base =
+      known?.type === 's3'
+        ? known
+        : {
+            type: 's3' as const,
+            bucket,
+            endpoint: this.surroundings.env['AWS_ENDPOINT_URL_S3'] ?? this.surroundings.env['AWS_ENDPOINT_URL'],
+          };
+    const prefix = folder === undefined ? '' : `${folder}/`;
+    return { opened: await this.#open({ ...base, prefix, name: `s3://${bucket}` }), key };
+  };
+
+  async backupRequest(database: DatabaseConfiguration, only?: readonly string[]): Promise<BackupRequest> {
+    const { dump } = database;
+    return {
+      environment: this.configuration.environment,
+      database: database.name,
+      databaseId: this.databaseIdOf(database),
+      endpoint: await this.endpointOf(database),
+      stores: await this.storesOf(database, only),
+      compressionLevel: dump.compressionLevel,
+      excludeTables: dump.excludeTables,
+      excludeTableData: dump.excludeTableData,
+      lockWaitLimitMs: dump.lockWaitLimitMs,
+      hangLimitMs: dump.hangLimitMs,
+      snapshotAgeLimitMs: dump.snapshotAgeLimitMs,
+      stallLimitMs,
+      ...(dump.pgDump === undefined ? {} : { pgDump: dump.pgDump }),
+    };
+  }
+
+  close(): void {
+    for (const { store } of this.#opened) store.close();
+    this.journal.close();
+  }
+}

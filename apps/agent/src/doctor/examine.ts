@@ -1,0 +1,191 @@
+import { CodedError, paragraphOf } from '@strideiq/core';
+import prettyBytes from 'pretty-bytes';
+import { checkPrivileges, readServerFacts, type ServerFacts } from '../backup/preflight.ts';
+import type { Host } from '../compose.ts';
+import { storesOf, type DatabaseConfiguration } from '../configuration/index.ts';
+import { readContents } from '../inventory/read-contents.ts';
+import { findTool } from '../postgres/client-tools.ts';
+import { connect, type Connection } from '../postgres/connect.ts';
+import { matchingTables } from '../postgres/table-patterns.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { claimPrefix } from '../stores/prefix-owner.ts';
+
+/** One line of the doctor's. */
+export interface Finding {
+  level: 'ok' | 'warn' | 'fail';
+  /** What was looked at: `running_app: connection`. */
+  subject: string;
+  text: string;
+  /** What to do; empty where all is well. */
+  cure: string;
+}
+
+/** A clock further off than this makes names and schedules misleading. */
+const mostClockOffsetMs = 60_000;
+const leastFreeBytes = 10_000_000_000;
+
+/** Looks at everything that a backup of this database needs, and goes on past what fails. */
+export async function examine(host: Host, database: DatabaseConfiguration): Promise<Finding[]> {
+  const doctor = new Doctor(database.name);
+  const connection = await doctor.look('connection', async () => {
+    const opened = await connect(await host.endpointOf(database), { applicationName: 'strideiq-doctor' });
+    return { value: opened, text: 'PostgreSQL answers' };
+  });
+  if (connection) {
+    try {
+      await examineServer(doctor, host, database, connection);
+    } finally {
+      await connection.end();
+    }
+  }
+  for (const placed of storesOf(host.configuration, database)) {
+    const opened = await doctor.look(`store ${placed.name}`, async () => {
+      const [store] = await host.storesOf(database, [placed.name]);
+      if (!store) throw new Error(`${placed.name} could not be opened`);
+      await claimPrefix(store, {
+        environment: host.configuration.environment,
+        database: database.name,
+        databaseId: host.databaseIdOf(database),
+      });
+      return { value: store, text: `${store.store.location} can be written and read` };
+    });
+    if (opened) await examineStore(doctor, opened);
+  }
+  examineFile(doctor, host, database);
+  return doctor.findings;
+}
+
+class Doctor {
+  readonly findings: Finding[] = [];
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  say(level: Finding['level'], what: string, text: string, cure = ''): void {
+    this.findings.push({ level, subject: `${this.#name}: ${what}`, text, cure });
+  }
+
+  /** One look: its text where it went well, the error's own words and cure where it did not. */
+  async look<T>(what: string, look: () => Promise<{ value: T; text: string }>): Promise<T | undefined> {
+    try {
+      const { value, text } = await look();
+      this.say('ok', what, text);
+      return value;
+    } catch (error) {
+      if (error instanceof CodedError) this.say('fail', what, error.message, error.cure);
+      else this.say('fail', what, paragraphOf(error));
+      return undefined;
+    }
+  }
+}
+
+async function examineServer(
+  doctor: Doctor,
+  host: Host,
+  database: DatabaseConfiguration,
+  connection: Connection,
+): Promise<void> {
+  const facts = await doctor.look('server', async () => {
+    const value = await readServerFacts(connection);
+    const role = value.standby ? 'a standby' : 'a primary';
+    return {
+      value,
+      text: `PostgreSQL ${value.version}, ${role}, ${prettyBytes(value.databaseBytes)}, ${value.encoding}`,
+    };
+  });
+  if (!facts) return;
+  for (const name of ['pg_dump', 'pg_dumpall'] as const) {
+    await doctor.look(name, async () => {
+      const tool = await findTool(name, await host.endpointOf(database), facts.major, database.dump.pgDump);
+      return { value: tool, text: `${tool.version} (${tool.path})` };
+    });
+  }
+  await examineDatabase(doctor, database, connection, facts);
+  await doctor.look('clock', async () => {
+    const { rows } = await connection.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+    const offsetMs = (rows[0]?.now.getTime() ?? 0) - host.surroundings.now();
+    if (Math.abs(offsetMs) > mostClockOffsetMs) {
+      throw new Error(`the server's clock is ${Math.round(offsetMs / 1000)} s off this host's; let both follow NTP`);
+    }
+    return { value: true, text: 'agrees with the server’s' };
+  });
+}
+
+async function examineDatabase(
+  doctor: Doctor,
+  database: DatabaseConfiguration,
+  connection: Connection,
+  facts: ServerFacts,
+): Promise<void> {
+  await doctor.look('privileges', async () => {
+    await checkPrivileges(connection, facts, await matchingTables(connection, database.dump.excludeTables));
+    return { value: true, text: `${facts.user} can read everything that a backup holds` };
+  });
+  const { passwordsIn } = await readContents(connection);
+  if (passwordsIn.length > 0) {
+    doctor.say(
+      'warn',
+      'passwords',
+      `a backup holds the password in ${passwordsIn.join(', ')}`,
+      'Who can read the backups can read it: use a passfile or passwordless login on that server where you can.',
+    );
+  }
+  const { rows } = await connection.query<{ creates: boolean }>(
+    'SELECT rolcreatedb OR rolsuper AS creates FROM pg_roles WHERE rolname = current_user',
+  );
+  if (rows[0]?.creates === false) {
+    doctor.say(
+      'warn',
+      'restores',
+      `${facts.user} may not create databases, so this host cannot restore with it`,
+      `ALTER ROLE "${facts.user}" CREATEDB;`,
+    );
+  }
+}
+
+async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promise<void> {
+  const free = await store.freeBytes();
+  if (free !== undefined) {
+    const level = free < leastFreeBytes ? 'warn' : 'ok';
+    doctor.say(
+      level,
+      `disk of ${name}`,
+      `${prettyBytes(free)} free`,
+      level === 'ok' ? '' : 'Less than 10 GB: make room, or keep fewer backups there.',
+    );
+  }
+  let left = 0;
+  for await (const unfinished of store.unfinished()) if (unfinished.key !== '') left++;
+  if (left > 0)
+    doctor.say(
+      'warn',
+      `leftovers in ${name}`,
+      `${left} unfinished uploads`,
+      'The next backup clears those of killed runs; others may be under way.',
+    );
+}
+
+/** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
+function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
+  if (database.schedule.length > 0) {
+    doctor.say(
+      'warn',
+      'schedule',
+      'this version has no daemon: the schedule is read but not followed',
+      `Run \`strideiq-agent backup ${database.name}\` from cron or a systemd timer.`,
+    );
+  }
+  if (Object.keys(database.retention).length > 0) {
+    doctor.say(
+      'warn',
+      'retention',
+      'this version removes nothing: retention is read but not followed',
+      'Remove old backups by hand, all objects of one name together.',
+    );
+  }
+  if (host.configuration.controlPlane) {
+    doctor.say('warn', 'control plane', 'this version reports to none: controlPlane is read but not used');
+  }
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import type { RunOwner } from './schema.ts';
+
+/** This process, so that a later one can tell whether it still lives. */
+export function thisProcess(): RunOwner {
+  return { pid: process.pid, startTicks: startTicksOf(process.pid) ?? 0, bootId: bootId() };
+}
+
+/** Whether the process that owned a run is still there; a pid that was given to another process is not. */
+export function isAlive(owner: RunOwner): boolean {
+  if (owner.bootId !== bootId()) return false;
+  if (owner.startTicks !== 0) return startTicksOf(owner.pid) === owner.startTicks;
+  try {
+    process.kill(owner.pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** Field 22 of /proc/PID/stat (proc(5)); fields are counted behind the name, which may hold anything. A zombie is dead. */
+function startTicksOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : Number(fields[19]);
+  } catch {
+    return undefined;
+  }
+}
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+import { AgentError } from '../errors.ts';
+import { describeEndpoint, type Endpoint } from './endpoint.ts';
+import { ExecStream, tunnelCommand } from './exec-stream.ts';
+
+/** A connection that ends with `end()`; also handed to whoever only queries. */
+export type Connection = pg.Client;
+
+export interface ConnectOptions {
+  /** Shown in `pg_stat_activity`, so that a person sees whose session this is. */
+  applicationName: string;
+  /** Milliseconds until a server that does not answer counts as unreachable. */
+  timeoutMs?: number;
+}
+
+/**
+ * Connects, with the role's own timeouts off: a backup must not be cut by a setting meant for the application.
+ * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`
+ */
+export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
+  const sslmode = endpoint.sslmode ?? 'prefer';
+  const attempts = sslmode === 'prefer' ? [true, false] : sslmode === 'allow' ? [false, true] : [true];
+  for (const [at, secure] of attempts.entries()) {
+    const client = await newClient(endpoint, options, secure);
+    // A connection that breaks while nobody waits on it must not end the program; the next query says so.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.query(
+        "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = ''",
+      );
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      const noSsl = error instanceof Error && error.message.includes('does not support SSL');
+      if (at + 1 < attempts.length && (noSsl || sslmode === 'allow')) continue;
+      throw connectionError(error, endpoint);
+    }
+  }
+  throw new Error('unreachable');
+}
+
+async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: boolean): Promise<pg.Client> {
+  const { exec, execConnect } = endpoint;
+  const throughCommand = exec.length > 0 || execConnect.length > 0;
+  const isSocketPath = endpoint.host.startsWith('/');
+  const ssl = throughCommand || isSocketPath ? false : await sslOptions(endpoint, secure);
+  return new pg.Client({
+    host: endpoint.host,
+    port: endpoint.port,
+    user: endpoint.user,
+    database: endpoint.database,
+    ...(endpoint.password === undefined ? {} : { password: endpoint.password }),
+    ssl,
+    ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
+    application_name: options.applicationName,
+    connectionTimeoutMillis: options.timeoutMs ?? 20_000,
+    keepAlive: true,
+    ...(throughCommand
+      ? { stream: () => new ExecStream(tunnelCommand(exec, execConnect, endpoint.port)) }
+      : {}),
+  });
+}
+
+/** As libpq's sslmode: `require` encrypts and asks nobody who the server is. */
+async function sslOptions(endpoint: Endpoint, secure: boolean): Promise<pg.ClientConfig['ssl']> {
+  const { sslmode, sslrootcert, sslcert, sslkey } = endpoint;
+  if (sslmode === 'disable' || !secure) return false;
+  const [ca, cert, key] = await Promise.all([sslrootcert, sslcert, sslkey].map(async (file) => textOf(file)));
+  const files = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+  if (sslmode === 'verify-full') return { rejectUnauthorized: true, ...files };
+  if (sslmode === 'verify-ca') return { rejectUnauthorized: true, checkServerIdentity: () => undefined, ...files };
+  return { rejectUnauthorized: false, ...files };
+}
+
+async function textOf(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : readFile(file, 'utf8');
+}
+
+/** Turns what `pg`, the socket or the server said into one paragraph with a cure. */
+function connectionError(error: unknown, endpoint: Endpoint): AgentError {
+  if (error instanceof AgentError) return error;
+  const cause = { cause: error };
+  const where = describeEndpoint(endpoint);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const said = messageOf(error);
+  if (code === '28P01' || code === '28000' || /password|SASL/i.test(said)) {
+    const how =
+      endpoint.password === undefined
+        ? 'No password was given: name a passwordFile in agent.yaml, or set PGPASSWORD or PGPASSFILE.'
+        : 'Check the password (passwordFile, PGPASSWORD) and the server’s pg_hba.conf.';
+    return new AgentError('LoginRefused', `PostgreSQL refused the login ${where}: ${said}.`, how, cause);
+  }
+  if (code === '3D000') {
+    return new AgentError(
+      'DatabaseMissing',
+      `There is no database ${JSON.stringify(endpoint.database)} at ${endpoint.host}:${endpoint.port}.`,
+      'List what is there with `psql -l`, and correct `connection.database` (or the name after the last slash of the URL).',
+      cause,
+    );
+  }
+  return new AgentError(
+    'ServerUnreachable',
+    `No connection to PostgreSQL at ${where}: ${said}.`,
+    'Check that the server runs and listens there, and that host, port and sslmode are right: `pg_isready` with the same host and port tells.',
+    cause,
+  );
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(messageOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

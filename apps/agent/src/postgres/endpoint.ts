@@ -1,0 +1,20 @@
+import type { ResolvedConnection } from '../configuration/index.ts';
+
+/** Everything needed to reach one database, secrets resolved: held in memory, never written or printed. */
+export interface Endpoint extends ResolvedConnection {
+  /** Command in front of every PostgreSQL tool, where only that reaches the server: `docker compose exec -T postgres`. */
+  exec: readonly string[];
+  /** Command whose standard streams are a connection to the server, in place of the one made from `exec`. */
+  execConnect: readonly string[];
+}
+
+/** The same server, another database. */
+export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
+  return { ...endpoint, database };
+}
+
+/** For people and logs: no password. */
+export function describeEndpoint(endpoint: Endpoint): string {
+  const through = endpoint.exec.length > 0 ? ` through \`${endpoint.exec.join(' ')}\`` : '';
+  return `${endpoint.user}@${endpoint.host}:${endpoint.port}/${endpoint.database}${through}`;
+}

@@ -1,0 +1,148 @@
+import type { Manifest, TableRows } from '@strideiq/core';
+import { gunzip, readChunks, readDump, type DumpPiece } from '@strideiq/dump';
+import type { BackupSource } from '../backups/resolve-reference.ts';
+import { AgentError } from '../errors.ts';
+import type { Connection } from '../postgres/connect.ts';
+import type { ReportProgress } from '../progress/progress.ts';
+import { SqlSession } from './sql-session.ts';
+
+/** What a load did. */
+export interface LoadResult {
+  /** Rows that PostgreSQL itself says it took, by COPY's own tags; COPYs of one table added up. */
+  tables: TableRows[];
+  /** Settings that this server does not know, and that were left out. */
+  notes: string[];
+}
+
+export interface LoadOptions {
+  /** A manifest whose chunks are checked before they run; without one the file is read from its start as it is. */
+  manifest: Manifest | undefined;
+  progress: ReportProgress;
+  signal: AbortSignal;
+}
+
+/**
+ * Runs a dump into a database, statement by statement, over one connection. The first error ends it.
+ * @throws AgentError `RestoreFailed` naming statement and table; DumpError of a damaged or cut dump
+ */
+export async function loadDump(
+  source: BackupSource,
+  connection: Connection,
+  options: LoadOptions,
+): Promise<LoadResult> {
+  // Ended with this connection: the rows are safe when the database is renamed into place, not before.
+  await connection.query('SET synchronous_commit = off');
+  const load = new Load(new SqlSession(connection), options);
+  for await (const piece of piecesOf(source, options)) {
+    options.signal.throwIfAborted();
+    await load.take(piece);
+  }
+  return load.result();
+}
+
+function piecesOf({ opened, dumpKey }: BackupSource, { manifest, signal }: LoadOptions): AsyncIterable<DumpPiece> {
+  const { store } = opened;
+  if (manifest)
+    return readChunks(manifest.chunks, async (offset, length) => store.get(dumpKey, { offset, length }, { signal }));
+  return readDump(gunzip(lazily(async () => store.get(dumpKey, undefined, { signal }))));
+}
+
+async function* lazily(open: () => Promise<AsyncIterable<Uint8Array>>): AsyncGenerator<Uint8Array> {
+  yield* await open();
+}
+
+class Load {
+  readonly #session: SqlSession;
+  readonly #options: LoadOptions;
+  readonly #tables = new Map<string, TableRows>();
+  readonly #notes: string[] = [];
+  #rawBytes = 0;
+  #rows = 0;
+
+  constructor(session: SqlSession, options: LoadOptions) {
+    this.#session = session;
+    this.#options = options;
+  }
+
+  async take(piece: DumpPiece): Promise<void> {
+    if (piece.kind === 'copy') await this.#copy(piece);
+    else await this.#statement(piece.sql);
+  }
+
+  async #statement(sql: Buffer): Promise<void> {
+    this.#rawBytes += sql.length;
+    try {
+      await this.#session.run(sql);
+    } catch (error) {
+      const setting = unknownSetting(sql, error);
+      if (setting === undefined) throw this.#failure(error, headOf(sql));
+      this.#notes.push(`The server does not know the setting ${setting}, which was left out.`);
+    }
+    this.#report();
+  }
+
+  async #copy(piece: Extract<DumpPiece, { kind: 'copy' }>): Promise<void> {
+    const { schema, name } = piece.table;
+    const key = JSON.stringify([schema, name]);
+    const table = this.#tables.get(key) ?? { schema, name, rows: 0 };
+    this.#tables.set(key, table);
+    try {
+      const { tag } = await this.#session.copyIn(piece.header, this.#counted(piece.rows, `${schema}.${name}`));
+      const rows = Number(/^COPY (\d+)$/.exec(tag)?.[1] ?? 0);
+      table.rows += rows;
+      this.#rows += rows;
+    } catch (error) {
+      throw this.#failure(error, `COPY ${schema}.${name}`);
+    }
+    this.#report();
+  }
+
+  async *#counted(rows: AsyncIterable<Buffer>, table: string): AsyncGenerator<Buffer> {
+    for await (const bytes of rows) {
+      this.#options.signal.throwIfAborted();
+      this.#rawBytes += bytes.length;
+      this.#report(table);
+      yield bytes;
+    }
+  }
+
+  #report(table?: string): void {
+    const { manifest, progress } = this.#options;
+    progress({
+      phase: 'restoring',
+      rawBytes: this.#rawBytes,
+      rows: this.#rows,
+      ...(manifest ? { expectedRawBytes: manifest.object.rawBytes } : {}),
+      ...(table === undefined ? {} : { table }),
+    });
+  }
+
+  /** PostgreSQL's own errors get the statement's name; what reading threw is already clear. */
+  #failure(error: unknown, statement: string): unknown {
+    this.#options.signal.throwIfAborted();
+    if (!(error instanceof Error) || !('severity' in error)) return error;
+    const { message, where, detail } = error as Error & { where?: string; detail?: string };
+    return new AgentError(
+      'RestoreFailed',
+      `PostgreSQL refused \`${statement}\`: ${message}${detail ? ` (${detail})` : ''}${where ? `, ${where}` : ''}.`,
+      'The new database was dropped and nothing else was touched. Mend the cause on the target server, and restore again.',
+      { cause: error },
+    );
+  }
+
+  result(): LoadResult {
+    return { tables: [...this.#tables.values()], notes: this.#notes };
+  }
+}
+
+/** The name in a `SET name = …` that the server does not know (42704); undefined for every other error. */
+function unknownSetting(sql: Buffer, error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== '42704') return undefined;
+  return /^\s*SET (\w+) = /.exec(sql.toString('latin1', 0, 200))?.[1];
+}
+
+/** The first line of a statement, at most 120 characters. */
+function headOf(sql: Buffer): string {
+  const text = sql.toString('utf8', 0, 400).trim().split('\n')[0] ?? '';
+  return text.length > 120 ? `${text.slice(0, 117)}…` : text;
+}

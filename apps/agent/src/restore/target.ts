@@ -1,0 +1,112 @@
+import type { Manifest } from '@strideiq/core';
+import { AgentError } from '../errors.ts';
+import type { Connection } from '../postgres/connect.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+
+/** What a restore needs to know of the server it goes to. */
+export interface TargetServer {
+  versionNumber: number;
+  superuser: boolean;
+  user: string;
+}
+
+/**
+ * Looks before anything is made: the name is free, the role may create databases, and the extensions and roles that the
+ * dump needs are there.
+ * @throws AgentError `TargetExists`, `TargetInvalid`, `PrivilegeMissing`, `ExtensionMissing`, `RoleMissing`
+ */
+export async function checkTarget(
+  connection: Connection,
+  into: string,
+  manifest: Manifest | undefined,
+): Promise<TargetServer> {
+  if (into === '' || Buffer.byteLength(into) > 63) {
+    throw new AgentError(
+      'TargetInvalid',
+      `A database cannot be called ${JSON.stringify(into)}.`,
+      'Choose a name of 1 to 63 bytes.',
+    );
+  }
+  const { rows } = await connection.query<TargetServer & { creates: boolean; taken: boolean }>(
+    `SELECT current_setting('server_version_num')::int AS "versionNumber", current_user::text AS user,
+            r.rolsuper AS superuser, r.rolcreatedb OR r.rolsuper AS creates,
+            EXISTS (SELECT FROM pg_database WHERE datname = $1) AS taken
+       FROM pg_roles r WHERE r.rolname = current_user`,
+    [into],
+  );
+  const server = rows[0];
+  if (!server) throw new Error('the current role is not in pg_roles');
+  if (server.taken) {
+    throw new AgentError(
+      'TargetExists',
+      `There is already a database ${JSON.stringify(into)}; a restore never writes into one.`,
+      'Choose another name with --into, or drop that database first if nobody needs it.',
+    );
+  }
+  if (!server.creates) {
+    throw new AgentError(
+      'PrivilegeMissing',
+      `The role ${server.user} may not create databases.`,
+      `As a superuser run: ALTER ROLE ${quoteIdentifier(server.user)} CREATEDB;`,
+    );
+  }
+  if (manifest) await checkNeeds(connection, manifest);
+  return server;
+}
+
+async function checkNeeds(connection: Connection, manifest: Manifest): Promise<void> {
+  const extensions = await connection.query<{ name: string }>(
+    'SELECT wanted AS name FROM unnest($1::text[]) AS wanted WHERE wanted NOT IN (SELECT name FROM pg_available_extensions) ORDER BY 1',
+    [manifest.extensions.map(({ name }) => name)],
+  );
+  if (extensions.rows.length > 0) {
+    const names = extensions.rows.map(({ name }) => name).join(', ');
+    throw new AgentError(
+      'ExtensionMissing',
+      `The backup needs extensions that this server does not have: ${names}.`,
+      'Install their packages on the database server (Debian: postgresql-contrib or postgresql-VERSION-NAME), then restore again.',
+    );
+  }
+  const roles = await connection.query<{ name: string }>(
+    'SELECT wanted AS name FROM unnest($1::text[]) AS wanted WHERE wanted NOT IN (SELECT rolname FROM pg_roles) ORDER BY 1',
+    [manifest.roles],
+  );
+  if (roles.rows.length > 0) {
+    const names = roles.rows.map(({ name }) => name).join(', ');
+    throw new AgentError(
+      'RoleMissing',
+      `Policies or user mappings of the backup name roles that this server does not have: ${names}.`,
+      `Create them first, by hand or from the sidecar: gunzip -c ${manifest.privileges?.name ?? 'NAME.privileges.sql.gz'} | sed '/^-- End of roles/q' | psql -d postgres`,
+    );
+  }
+}
+
+/**
+ * Makes an empty database with the source's encoding and locale that nobody else may enter: a restored SECURITY DEFINER
+ * function would be open to anyone while the grants are not yet there.
+ */
+export async function createClosedDatabase(
+  connection: Connection,
+  name: string,
+  manifest: Manifest | undefined,
+  server: TargetServer,
+): Promise<void> {
+  const options = manifest ? localeOptions(manifest.source, server) : '';
+  await connection.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0${options}`);
+  await connection.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`);
+}
+
+function localeOptions(source: Manifest['source'], server: TargetServer): string {
+  const options = [
+    `ENCODING ${quoteLiteral(source.encoding)}`,
+    `LC_COLLATE ${quoteLiteral(source.collate)}`,
+    `LC_CTYPE ${quoteLiteral(source.ctype)}`,
+  ];
+  if (source.localeProvider === 'i' && source.icuLocale !== null && server.versionNumber >= 150_000) {
+    options.push('LOCALE_PROVIDER icu', `ICU_LOCALE ${quoteLiteral(source.icuLocale)}`);
+  }
+  if (source.localeProvider === 'b' && source.icuLocale !== null && server.versionNumber >= 170_000) {
+    options.push('LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${quoteLiteral(source.icuLocale)}`);
+  }
+  return ` ${options.join(' ')}`;
+}
