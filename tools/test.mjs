@@ -27,36 +27,45 @@ const env = {
 };
 
 /** Each tool is a program of node_modules, which runs on the Node.js that stands beside it. */
-const steps = [
-  ['Set-up', process.execPath, [join(repository, 'tools', 'setup.mjs'), '--for', 'test']],
-  ['Lint', join(binaries, 'oxlint'), ['--type-aware', '--deny-warnings']],
-  ['Format', join(binaries, 'oxfmt'), ['--check', '.']],
-  ['Types', join(binaries, 'tsc'), ['-b']],
-  ['Tests', undefined, ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]],
+const checks = [
+  { title: 'Set-up', program: process.execPath, args: [join(repository, 'tools', 'setup.mjs'), '--for', 'test'] },
+  { title: 'Lint', program: join(binaries, 'oxlint'), args: ['--type-aware', '--deny-warnings'] },
+  { title: 'Format', program: join(binaries, 'oxfmt'), args: ['--check', '.'] },
+  { title: 'Types', program: join(binaries, 'tsc'), args: ['-b'] },
 ];
 
-for (const [title, program, stepArgs] of steps) {
+process.exitCode = await runAll();
+
+async function runAll() {
+  for (const { title, program, args } of checks) {
+    const code = await step(title, () => runHere(program, args));
+    if (code === 0) continue;
+    process.stdout.write('\n0 passed, 1 failed\n');
+    return code;
+  }
+  const code = await step('Tests', runTests);
+  process.stdout.write(`\n${summary(code)}\n`);
+  return code;
+}
+
+/** Puts a heading above what `run` prints, and its outcome and time below. */
+async function step(title, run) {
   const begun = Date.now();
   process.stdout.write(`\n── ${title} ${'─'.repeat(60 - title.length)}\n`);
-  if (title === 'Tests') process.stdout.write(`Seed ${seed}. To repeat: STRIDEIQ_TEST_SEED=${seed} npm test\n`);
-  const isTests = program === undefined;
-  if (isTests) {
-    mkdirSync(join(report, '..'), { recursive: true });
-    rmSync(report, { force: true });
-  }
-  const code = isTests
-    ? await runHere(nodeProgram(), [join(repository, 'node_modules', 'vitest', 'vitest.mjs'), ...stepArgs], {
-        env: withBinaries(env),
-      })
-    : await runHere(program, stepArgs, { env: withBinaries(env) });
-  const seconds = ((Date.now() - begun) / 1000).toFixed(1);
-  process.stdout.write(`── ${title}: ${code === 0 ? 'passed' : `FAILED with exit code ${code}`} after ${seconds} s\n`);
-  if (isTests) process.stdout.write(`\n${summary(code)}\n`);
-  else if (code !== 0) process.stdout.write('\n0 passed, 1 failed\n');
-  if (code !== 0) {
-    process.exitCode = code;
-    break;
-  }
+  const code = await run();
+  const outcome = code === 0 ? 'passed' : `FAILED with exit code ${code}`;
+  process.stdout.write(`── ${title}: ${outcome} after ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
+  return code;
+}
+
+function runTests() {
+  process.stdout.write(`Seed ${seed}. To repeat: STRIDEIQ_TEST_SEED=${seed} npm test\n`);
+  mkdirSync(join(report, '..'), { recursive: true });
+  rmSync(report, { force: true });
+  const vitest = join(repository, 'node_modules', 'vitest', 'vitest.mjs');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  // Set-up may have brought the Node.js of node_modules only now.
+  return runHere(nodeProgram(), [vitest, 'run', ...reporters], { env: withBinaries(env) });
 }
 
 /** `N passed, N failed`, and how many were skipped where any were. A run that failed never says `0 failed`. */
