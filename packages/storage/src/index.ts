@@ -3,3 +3,5 @@ export * from './errors.ts';
 export * from './open-s3-store.ts';
 export { usualRetries, type RetryPolicy } from './retry.ts';
 export * from './store.ts';
+export * from './with-limits.ts';
+export * from './with-retry.ts';

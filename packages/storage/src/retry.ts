@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { StorageError } from './errors.ts';
+import { pause } from './take.ts';
 
 /** How passing errors are retried: each wait is random between nothing and a bound that doubles ("full jitter"). */
 export interface RetryPolicy {
@@ -32,14 +32,19 @@ export async function retrying<T>(
     ...(signal ? { signal } : {}),
     shouldRetry: async ({ error, retriesConsumed }) => {
       if (!isTransient(error)) return false;
-      const boundMs = Math.min(policy.longestDelayMs, policy.firstDelayMs * 2 ** retriesConsumed);
-      await sleep(Math.random() * boundMs, undefined, signal ? { signal } : {}).catch((error: unknown) => {
-        signal?.throwIfAborted();
-        throw error;
-      });
+      await waitAfter(retriesConsumed, policy, signal);
       return true;
     },
   });
+}
+
+/**
+ * The wait after so many failures, from 0.
+ * @throws the signal's reason once that aborts
+ */
+export async function waitAfter(failures: number, policy: RetryPolicy, signal?: AbortSignal): Promise<void> {
+  const boundMs = Math.min(policy.longestDelayMs, policy.firstDelayMs * 2 ** failures);
+  await pause(Math.random() * boundMs, signal);
 }
 
 export function isTransient(error: unknown): boolean {

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /**
  * The chunks of `source` until it ends, it throws, or `signal` aborts; an abort is noticed also while the source is
  * silent. Leaving early tells the source to end, without waiting for one that is stuck in its own wait.
@@ -45,4 +47,17 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Pr
 /** A signal that never aborts, where the caller gave none. */
 export function signalOr(signal: AbortSignal | undefined): AbortSignal {
   return signal ?? new AbortController().signal;
+}
+
+/**
+ * Waits; not at all where `ms` is not above 0.
+ * @throws the signal's reason as soon as it aborts
+ */
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  if (ms <= 0) return;
+  await sleep(ms, undefined, signal ? { signal } : {}).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
 }
