@@ -45,7 +45,15 @@ export type AgentErrorCode =
 /** An error of the agent. */
 export class AgentError extends CodedError<AgentErrorCode> {}
 
-const usage = new Set(['UsageInvalid', 'ConfigurationInvalid', 'TargetInvalid', 'ReferenceAmbiguous']);
+const usage = new Set([
+  'UsageInvalid',
+  'TargetInvalid',
+  'ReferenceAmbiguous',
+  'ConfigurationMissing',
+  'ConfigurationUnreadable',
+  'ConfigurationInvalid',
+  'SecretUnavailable',
+]);
 const notFound = new Set(['BackupNotFound']);
 
 /** 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted (contract.md). */

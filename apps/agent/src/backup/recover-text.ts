@@ -13,7 +13,8 @@ export function recoverText(location: string, manifestText: Buffer): string {
   const icu = source.icuLocale === null ? '' : ` --icu-locale='${source.icuLocale}' --locale-provider=icu`;
   return `HOW TO RESTORE "${database}" WITH STOCK TOOLS ALONE
 
-Needed: gunzip, psql and createdb of PostgreSQL ${Math.floor(source.serverVersionNumber / 10_000)} or newer. Nothing of StrideIQ.
+Needed: gunzip, psql and createdb of PostgreSQL ${Math.floor(source.serverVersionNumber / 10_000)} or newer, of their newest minor
+releases (older ones do not know the line \\restrict that newer pg_dumps write). Nothing of StrideIQ.
 
 NAME is one backup, like ${database}_20260111_030000 (time in UTC). LATEST.sql.gz is the newest one.
 

@@ -59,16 +59,22 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   );
   withoutFile(add('show <ref>', "show a backup's manifest and tables"))
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
-    .action(async (ref: string, options) => run(options, async (command) => show(command, ref, options)));
+    .action(async (ref: string, options) =>
+      run({ ...options, reference: ref }, async (command) => show(command, ref, options)),
+    );
   withoutFile(add('verify <ref>', 'read every byte back and compare with the manifest'))
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
     .option('--store <name>', 'only the copy in this store (may be repeated)', collect)
-    .action(async (ref: string, options) => run(options, async (command) => verify(command, ref, options)));
+    .action(async (ref: string, options) =>
+      run({ ...options, reference: ref }, async (command) => verify(command, ref, options)),
+    );
   withoutFile(add('restore <ref>', 'restore into a new database, and compare rows and objects'))
     .option('--into <name>', 'name of the new database')
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
     .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
-    .action(async (ref: string, options) => run(options, async (command) => restore(command, ref, options)));
+    .action(async (ref: string, options) =>
+      run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
+    );
   withoutFile(add('doctor [database]', 'look whether everything is as backups need it')).action(
     async (name: string | undefined, options) => run(options, async (command) => doctor(command, name)),
   );

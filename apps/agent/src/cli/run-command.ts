@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { codeOf, paragraphOf } from '@strideiq/core';
 import { Host, type Surroundings } from '../compose.ts';
 import {
@@ -19,6 +20,8 @@ export interface CommonOptions {
   backupDir?: string;
   s3?: string;
   environment?: string;
+  /** REF, where the command has one: a path or URL needs no configuration. */
+  reference?: string;
 }
 
 /** What a command works with. */
@@ -64,6 +67,11 @@ export async function runCommand(options: CommonOptions, work: (command: Command
 
 async function configurationOf(options: CommonOptions): Promise<AgentConfiguration> {
   const withoutFile = options.databaseUrl ?? options.databaseUrlFile ?? options.backupDir ?? options.s3;
+  const placeNeeded = !(options.reference?.includes('/') ?? false);
+  const nothingSaid = withoutFile === undefined && options.config === undefined;
+  if (nothingSaid && !placeNeeded && !existsSync(defaultConfigurationFile)) {
+    return configurationFromArguments({ ...options, placeNeeded }, process.env);
+  }
   if (withoutFile === undefined) {
     const configuration = await loadConfiguration(options.config ?? defaultConfigurationFile);
     return options.stateDir === undefined ? configuration : { ...configuration, stateDir: options.stateDir };
@@ -75,7 +83,7 @@ async function configurationOf(options: CommonOptions): Promise<AgentConfigurati
       'Use one of the two.',
     );
   }
-  return configurationFromArguments(options, process.env);
+  return configurationFromArguments({ ...options, placeNeeded }, process.env);
 }
 
 /**

@@ -25,6 +25,8 @@ export interface BackupArguments {
   /** Default: `default`. */
   environment?: string | undefined;
   stateDir?: string | undefined;
+  /** False where a path or URL names the backup: then no store need be named. Default: true. */
+  placeNeeded?: boolean;
 }
 
 const source = 'The command line';
@@ -53,7 +55,7 @@ export async function configurationFromArguments(
     });
   }
   const stores = storesFrom(args, env, problems);
-  if (Object.keys(stores).length === 0 && problems.length === 0) {
+  if (Object.keys(stores).length === 0 && problems.length === 0 && args.placeNeeded !== false) {
     problems.push({
       key: '',
       what: 'names no place for the backup',
@@ -68,7 +70,8 @@ export async function configurationFromArguments(
     stores,
     databases: {
       [database]: {
-        ...databaseSchema.parse({ stores: Object.keys(stores) }),
+        ...databaseSchema.parse({ stores: ['a file that is named at each use'] }),
+        stores: Object.keys(stores),
         name: database,
         connection: connectionFrom(args, url),
       },
