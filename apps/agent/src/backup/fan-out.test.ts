@@ -1,0 +1,73 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { FanOut, type Feed } from './fan-out.ts';
+
+const block = (size = 600_000, fill = 1) => Buffer.alloc(size, fill);
+
+async function drain(feed: Feed): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of feed) pieces.push(piece);
+  feed.close();
+  return Buffer.concat(pieces);
+}
+
+test('every store gets every byte, in order', async () => {
+  const fanOut = new FanOut(60_000);
+  const all = [drain(fanOut.feed()), drain(fanOut.feed())];
+  for (let at = 0; at < 20; at++) await fanOut.write(block(300_000, at));
+  fanOut.end();
+  const [first, second] = await Promise.all(all);
+  expect(first?.equals(second ?? Buffer.alloc(0))).toBe(true);
+  expect(first?.length).toBe(6_000_000);
+  expect([first?.[0], first?.at(-1)]).toEqual([0, 19]);
+});
+
+test('the slowest store sets the pace: no more than its queue waits for it', async () => {
+  const fanOut = new FanOut(60_000);
+  const fast = drain(fanOut.feed());
+  const slow = fanOut.feed();
+  let written = 0;
+  const writing = (async () => {
+    for (let at = 0; at < 10; at++) {
+      await fanOut.write(block());
+      written++;
+    }
+    fanOut.end();
+  })();
+  for (let at = 0; at < 50; at++) await turn();
+  expect(written).toBeLessThanOrEqual(2);
+  expect((await drain(slow)).length).toBe(6_000_000);
+  await Promise.all([writing, fast]);
+});
+
+test('a store that fails is left behind, and the others go on', async () => {
+  const fanOut = new FanOut(60_000);
+  const broken = fanOut.feed();
+  const whole = drain(fanOut.feed());
+  broken.close();
+  for (let at = 0; at < 5; at++) await fanOut.write(block());
+  fanOut.end();
+  expect((await whole).length).toBe(3_000_000);
+});
+
+test('a store that takes nothing is dropped after the stall limit, told so, and aborted', async () => {
+  const fanOut = new FanOut(50);
+  const stalled = fanOut.feed();
+  const whole = drain(fanOut.feed());
+  for (let at = 0; at < 5; at++) await fanOut.write(block());
+  fanOut.end();
+  expect((await whole).length).toBe(3_000_000);
+  expect(stalled.signal.aborted).toBe(true);
+  await expect(drain(stalled)).rejects.toMatchObject({ code: 'StoreStalled' });
+});
+
+test('with no store left, writing says so; after a failure it says that failure', async () => {
+  const none = new FanOut(60_000);
+  none.feed().close();
+  await expect(none.write(block())).rejects.toMatchObject({ code: 'NoCopyStored' });
+  const failed = new FanOut(60_000);
+  const source = drain(failed.feed());
+  failed.fail(new Error('pg_dump died'));
+  await expect(source).rejects.toThrow('pg_dump died');
+  await expect(failed.write(block())).rejects.toThrow('pg_dump died');
+});

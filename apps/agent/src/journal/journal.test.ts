@@ -1,0 +1,144 @@
+import { newId } from '@strideiq/core';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AgentError } from '../errors.ts';
+import { Journal, type NewRun } from './journal.ts';
+import { openJournal } from './open-journal.ts';
+import { thisProcess } from './process-identity.ts';
+import { loadSigningKey } from './signing-key.ts';
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'strideiq-journal-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const newRun = (): NewRun => {
+  const databaseId = '11111111-1111-5111-8111-111111111111';
+  return { id: newId(Date.now()), kind: 'backup', environment: 'test', database: 'app', databaseId, detail: {} };
+};
+
+function withJournal<T>(work: (journal: Journal) => T): T {
+  const journal = new Journal(openJournal(directory), Date.now);
+  try {
+    return work(journal);
+  } finally {
+    journal.close();
+  }
+}
+
+describe('a run', () => {
+  test('is there with its outcome when the journal is opened again', () => {
+    const run = newRun();
+    withJournal((journal) => {
+      journal.begin(run);
+      journal.finish(run.id, 'succeeded', { bytes: 5 });
+    });
+    expect(withJournal((journal) => journal.get(run.id))).toMatchObject({ state: 'succeeded', detail: { bytes: 5 } });
+  });
+
+  test('that throws is failed, with code and text, and the error goes on', async () => {
+    const run = newRun();
+    const journal = new Journal(openJournal(directory), Date.now);
+    const failure = new AgentError('DumpFailed', 'It broke.', 'Mend it.');
+    await expect(
+      journal.record(
+        run,
+        () => Promise.reject(failure),
+        () => ({ warnings: ['left'] }),
+      ),
+    ).rejects.toBe(failure);
+    expect(journal.get(run.id)).toMatchObject({
+      state: 'failed',
+      errorCode: 'DumpFailed',
+      error: 'It broke. Mend it.',
+      detail: { warnings: ['left'] },
+    });
+    journal.close();
+  });
+
+  test('that was interrupted is cancelled', async () => {
+    const run = newRun();
+    const journal = new Journal(openJournal(directory), Date.now);
+    await expect(journal.record(run, () => Promise.reject(new AgentError('Interrupted', 'Ctrl-C.')))).rejects.toThrow();
+    expect(journal.get(run.id)?.state).toBe('cancelled');
+    journal.close();
+  });
+
+  test('cannot leave its last state', () => {
+    const run = newRun();
+    withJournal((journal) => {
+      journal.begin(run);
+      journal.finish(run.id, 'failed');
+      expect(() => journal.finish(run.id, 'succeeded')).toThrow(/cannot go from failed to succeeded/);
+    });
+  });
+});
+
+describe('an abandoned run', () => {
+  test('is none while its process lives', () => {
+    const run = newRun();
+    withJournal((journal) => {
+      journal.begin(run);
+      expect(journal.abandoned([run.databaseId])).toEqual([]);
+    });
+  });
+
+  test.each([
+    ['another start of the machine', { bootId: 'another' }],
+    ['a process id that was given away again', { startTicks: thisProcess().startTicks + 1 }],
+    ['a process that is gone', { pid: 2 ** 22 + 1 }],
+  ])('is found after %s, and adopted once', (_, owner) => {
+    const run = newRun();
+    const db = openJournal(directory);
+    const journal = new Journal(db, Date.now);
+    journal.begin(run);
+    db.$client.prepare('UPDATE runs SET owner = ?').run(JSON.stringify({ ...thisProcess(), ...owner }));
+    const [found] = journal.abandoned([run.databaseId]);
+    if (!found) throw new Error('not found');
+    expect(journal.abandoned(['22222222-2222-5222-8222-222222222222'])).toEqual([]);
+    expect([journal.adopt(found), journal.adopt(found)]).toEqual([true, false]);
+    journal.close();
+  });
+});
+
+test('a manifest is known by its hash, also when the run is over', () => {
+  const run = newRun();
+  withJournal((journal) => {
+    journal.begin(run);
+    const seal = { runId: run.id, backupId: 'b', manifest: '{}', manifestSha256: 'h', privileges: Buffer.from('p') };
+    journal.seal(seal);
+    expect(journal.sealOf(run.id)).toEqual(seal);
+    journal.finish(run.id, 'succeeded');
+    expect(journal.sealOf(run.id)).toMatchObject({ manifest: '', privileges: null });
+    expect([journal.knowsManifest('b', 'h'), journal.knowsManifest('b', 'x'), journal.knowsManifest('x', 'h')]).toEqual(
+      [true, false, false],
+    );
+  });
+});
+
+test('eight first starts at once end with one journal and one key', async () => {
+  const script = `
+    const { openJournal } = await import(${JSON.stringify(join(import.meta.dirname, 'open-journal.ts'))});
+    const { loadSigningKey } = await import(${JSON.stringify(join(import.meta.dirname, 'signing-key.ts'))});
+    const key = loadSigningKey(${JSON.stringify(directory)});
+    openJournal(${JSON.stringify(directory)}).$client.close();
+    process.stdout.write(key.publicPem);`;
+  const start = async () => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  const keys = await Promise.all(Array.from({ length: 8 }, async () => (await start()).stdout));
+  expect(new Set(keys)).toEqual(new Set([loadSigningKey(directory).publicPem]));
+  expect(
+    readdirSync(directory).filter((name) => !/^(journal\.db|migration\.lock|signing-key\.pem)/.test(name)),
+  ).toEqual([]);
+  expect(statSync(join(directory, 'signing-key.pem')).mode & 0o777).toBe(0o600);
+});
+
+test('a state directory that is a file is told', () => {
+  expect(() => openJournal('/dev/null')).toThrow(expect.objectContaining({ code: 'StateUnusable' }) as Error);
+});
