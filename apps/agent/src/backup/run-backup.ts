@@ -117,6 +117,9 @@ class BackupRun {
       const names = await this.#planNames(copies);
       const started = await startDump(leader, this.#dumpOptions(tool), this.#deps.signal);
       return await this.#dumpAndStore({ leader, facts, tool, excluded, copies, names, started });
+    } catch (error) {
+      // Ctrl-C reaches pg_dump too, which may end before we have heard of it.
+      throw this.#deps.signal.aborted ? this.#deps.signal.reason : error;
     } finally {
       await leader.end();
     }
@@ -163,10 +166,11 @@ class BackupRun {
       const contents = await readContents(leader.connection);
       const inventory = await readInventory(leader.connection, work.excluded);
       const result = await this.#dump(work, fanOut);
-      const warnings = [] as string[];
+      const warnings: string[] = [];
       const privileges = await this.#privileges(work, warnings);
+      this.#deps.signal.throwIfAborted();
       manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
-      sealed = { names, manifest: manifestText(manifest), privileges, dumpBytes: result.bytes };
+      sealed = { names, manifest: manifestText(manifest, names.manifest), privileges, dumpBytes: result.bytes };
       work.warnings = warnings;
       this.#seal(sealed);
       this.#deps.progress({ phase: 'storing' });
@@ -232,7 +236,8 @@ class BackupRun {
     };
     const ageTimer = setTimeout(tooOld, Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
     const timer = setInterval(() => void look(), Math.min(5000, hangLimitMs));
-    signal.addEventListener('abort', interrupted, { once: true });
+    if (signal.aborted) interrupted();
+    else signal.addEventListener('abort', interrupted, { once: true });
     leader.connection.once('end', lost);
     return {
       stop() {
@@ -244,12 +249,13 @@ class BackupRun {
     };
   }
 
-  async #privileges({ tool, facts, started }: Work, warnings: string[]): Promise<Buffer | undefined> {
+  async #privileges({ leader, tool, facts, started }: Work, warnings: string[]): Promise<Buffer | undefined> {
     this.#deps.progress({ phase: 'privileges' });
     const { endpoint, excludeTables, pgDump } = this.#request;
     try {
       const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
       return await dumpPrivileges({
+        connection: leader.connection,
         dumpTool: tool,
         rolesTool,
         endpoint,
