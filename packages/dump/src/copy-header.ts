@@ -2,7 +2,7 @@ import { decodeName } from './encoding.ts';
 
 /** A `COPY … FROM stdin;` as it introduces rows in text format. */
 export interface CopyHeader {
-  /** Undefined where the statement names none (dumps older than 10.3 went by search_path). */
+  /** Undefined where neither the statement nor a comment before it names one. */
   schema?: string;
   name: string;
   /** Undefined where the statement lists none; pg_dump leaves the list out for a table without columns. */

@@ -1,4 +1,4 @@
-import { CodedError } from '@strideiq/core';
+import { CodedError, type Chunk } from '@strideiq/core';
 
 /**
  * What can be wrong with a dump.
@@ -67,7 +67,19 @@ export function corrupt(what: string, offset: number, options?: ErrorOptions): D
   );
 }
 
-/** @param chunk its place in the manifest; @param offset of its first byte in the object */
-export function chunkCorrupt(chunk: number, offset: number, what: string, options?: ErrorOptions): DumpError {
-  return new DumpError('ChunkCorrupt', `Chunk ${chunk}, at byte ${offset} of the object, ${what}.`, otherCopy, options);
+/**
+ * @param number the chunk's place among those given, from 0
+ * @param what what it is or does, as the rest of a sentence: "has another SHA-256: …"
+ */
+export function chunkCorrupt(number: number, { offset, length }: Chunk, what: string): DumpError {
+  return new DumpError(
+    'ChunkCorrupt',
+    `Chunk ${number} of the dump, ${length} bytes at byte ${offset} of the object, ${what}.`,
+    otherCopy,
+  );
+}
+
+/** Two checksums, for `chunkCorrupt`. */
+export function otherHash(expected: string, found: string): string {
+  return `is damaged: its SHA-256 is ${found} where ${expected} was written`;
 }

@@ -27,7 +27,7 @@ export function createInflater(): Gunzip {
  */
 export async function* gunzip(source: AsyncIterable<Uint8Array>, options: GunzipOptions = {}): AsyncGenerator<Buffer> {
   const inflater = createInflater();
-  const input = { bytes: 0 };
+  const input = { bytes: 0, head: Buffer.alloc(0) };
   let bytes = 0;
   // The pipeline ends both sides when either fails; its error arrives through the loop below.
   pipeline(Readable.from(counted(source, input)), inflater, () => {});
@@ -38,17 +38,22 @@ export async function* gunzip(source: AsyncIterable<Uint8Array>, options: Gunzip
       yield piece;
     }
   } catch (error) {
-    throw explain(error, inflater.bytesWritten);
+    throw explain(error, inflater.bytesWritten, input.head);
   }
   if (input.bytes === 0) throw empty();
   if (inflater.bytesWritten < input.bytes) throw padded(inflater.bytesWritten);
 }
 
-async function* counted(source: AsyncIterable<Uint8Array>, input: { bytes: number }): AsyncGenerator<Uint8Array> {
+async function* counted(
+  source: AsyncIterable<Uint8Array>,
+  input: { bytes: number; head: Buffer },
+): AsyncGenerator<Uint8Array> {
   for await (const piece of source) {
     if (piece.length === 0) continue;
     input.bytes += piece.length;
-    yield piece;
+    input.head = headOf(input.head, piece);
+    // The pipeline asks for the next piece before zlib has used this one, whose memory is the source's.
+    yield Uint8Array.from(piece);
   }
 }
 
@@ -64,8 +69,19 @@ export function assertWithin(bytes: number, inputBytes: number, options: GunzipO
   );
 }
 
-/** What zlib's error means for a dump; any other error stays as it is. */
-export function explain(error: unknown, offset: number): unknown {
+const magic = Buffer.from([0x1f, 0x8b]);
+
+/** The first two bytes of a file, as far as they have come. */
+export function headOf(head: Buffer, piece: Uint8Array): Buffer {
+  return head.length < magic.length ? Buffer.concat([head, piece.subarray(0, magic.length - head.length)]) : head;
+}
+
+/**
+ * What zlib's error means for a dump; any other error stays as it is.
+ * @param offset of the last byte that zlib is known to have taken
+ * @param head the file's first two bytes
+ */
+export function explain(error: unknown, offset: number, head: Buffer): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'Z_BUF_ERROR') {
     return new DumpError(
@@ -76,8 +92,7 @@ export function explain(error: unknown, offset: number): unknown {
     );
   }
   if (code !== 'Z_DATA_ERROR' && code !== 'Z_NEED_DICT') return error;
-  const { message } = error as Error;
-  if (offset > 10 || !/header|method/.test(message)) return corrupt(message, offset, { cause: error });
+  if (head.equals(magic)) return corrupt((error as Error).message, offset, { cause: error });
   return new DumpError(
     'NotGzip',
     'The file is not compressed with gzip.',

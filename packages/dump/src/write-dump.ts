@@ -92,7 +92,7 @@ class DumpWriter {
   /** What stands since the last statement: it goes with the next one, whose section is not known yet. */
   private held: Buffer[] = [];
   private heldBytes = 0;
-  /** The statement that is passing is a SET, held too: pg_dump writes them before the comment of the item they are for. */
+  /** The statement that is passing is a SET, held too: after the preamble, pg_dump writes them before the comment of the item they are for. */
   private holdsStatement = false;
   private inTransaction = false;
 
@@ -185,7 +185,10 @@ class DumpWriter {
   }
 
   private async writeStatement(span: StatementSpan): Promise<void> {
-    if (span.first) this.holdsStatement = this.scanner.firstWord === 'set' && !this.inTransaction;
+    if (span.first) {
+      const { firstWord, toc } = this.scanner;
+      this.holdsStatement = firstWord === 'set' && toc !== undefined && !this.inTransaction;
+    }
     if (this.holdsStatement) return this.hold(span.bytes);
     if (span.first) await this.beginStatement();
     await this.chunks.write(span.bytes);

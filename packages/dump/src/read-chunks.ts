@@ -1,0 +1,103 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Chunk } from '@strideiq/core';
+import { chunkCorrupt, otherHash } from './errors.ts';
+import { gunzip } from './gunzip.ts';
+import { readPieces, type DumpPiece } from './read-dump.ts';
+import { DumpScanner } from './scanner.ts';
+import type { ScanSettings } from './spans.ts';
+
+/** Yields exactly the bytes of that range of the object. */
+export type FetchRange = (offset: number, length: number) => Promise<AsyncIterable<Uint8Array>>;
+
+export interface ReadChunksOptions {
+  /** Compressed bytes up to which a chunk is held in memory: 32 MiB. A larger one, of one huge row, is fetched twice. */
+  heldBytes?: number;
+  /** As in `readDump`. */
+  statementLimitBytes?: number;
+  /** As in force before the first of the chunks; what a dump begins with if left out. */
+  settings?: ScanSettings;
+}
+
+export type ChunkPiece = DumpPiece & { chunk: Chunk };
+
+const defaultHeldBytes = 32 * 1024 * 1024;
+
+/**
+ * Reads the chunks given, in the order given, piece by piece. Nothing of a chunk is handed out before all of its compressed
+ * bytes have matched its SHA-256.
+ * @throws DumpError `ChunkCorrupt`; what `readDump` and `gunzip` throw; whatever `fetch` threw
+ */
+export async function* readChunks(
+  chunks: readonly Chunk[],
+  fetch: FetchRange,
+  options: ReadChunksOptions = {},
+): AsyncGenerator<ChunkPiece> {
+  let { settings } = options;
+  for (const [number, chunk] of chunks.entries()) {
+    const checked = new CheckedChunk(number, chunk, fetch);
+    const held = chunk.length <= (options.heldBytes ?? defaultHeldBytes);
+    const source = held ? [await checked.hold()] : await checked.checkFirst();
+    const scanner = new DumpScanner(settings);
+    scanner.section = chunk.section;
+    const sql = gunzip(toAsync(source), { maxBytes: chunk.rawLength });
+    for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) yield { ...piece, chunk };
+    if (scanner.offset !== chunk.rawLength) {
+      throw chunkCorrupt(number, chunk, `holds ${scanner.offset} bytes of SQL where ${chunk.rawLength} were written`);
+    }
+    ({ settings } = scanner);
+  }
+}
+
+/** One chunk on its way in; its bytes are what the manifest says, or an error. */
+class CheckedChunk {
+  private readonly number: number;
+  private readonly chunk: Chunk;
+  private readonly fetch: FetchRange;
+
+  constructor(number: number, chunk: Chunk, fetch: FetchRange) {
+    this.number = number;
+    this.chunk = chunk;
+    this.fetch = fetch;
+  }
+
+  /** All of it, checked. */
+  async hold(): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(this.chunk.length);
+    let at = 0;
+    for await (const piece of this.checkedBytes()) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
+
+  /** Reads it once for its checksum; what is returned reads it again, checking that it is still the same. */
+  async checkFirst(): Promise<AsyncIterable<Uint8Array>> {
+    // oxlint-disable-next-line no-unused-vars -- read for the check alone
+    for await (const _ of this.checkedBytes());
+    return this.checkedBytes();
+  }
+
+  private async *checkedBytes(): AsyncGenerator<Uint8Array> {
+    const { offset, length, sha256 } = this.chunk;
+    const hash: Hash = createHash('sha256');
+    let bytes = 0;
+    for await (const piece of await this.fetch(offset, length)) {
+      bytes += piece.length;
+      if (bytes > length) throw this.corrupt('came with more bytes than it has');
+      hash.update(piece);
+      yield piece;
+    }
+    if (bytes < length) throw this.corrupt(`came with ${bytes} bytes only`);
+    const found = hash.digest('hex');
+    if (found !== sha256) throw this.corrupt(otherHash(sha256, found));
+  }
+
+  private corrupt(what: string): Error {
+    return chunkCorrupt(this.number, this.chunk, what);
+  }
+}
+
+async function* toAsync(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
