@@ -14,3 +14,7 @@ export { startTcpProxy, TcpProxy, type TcpFault } from './faults/tcp-proxy.ts';
 export type { LinkFault } from './faults/faulty-link.ts';
 export { startHttpFaultProxy, HttpFaultProxy } from './faults/http-proxy.ts';
 export type { HttpFault, HttpRule, S3ErrorAnswer, SeenRequest } from './faults/http-proxy.ts';
+export { fingerprint } from './comparison/fingerprint.ts';
+export type { DatabaseFingerprint, TableFingerprint } from './comparison/fingerprint.ts';
+export { schemaText } from './comparison/schema-text.ts';
+export { createOddDatabase } from './odd/database.ts';
