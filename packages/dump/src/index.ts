@@ -5,7 +5,7 @@ export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
 export { DumpScanner } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
 export type { SequenceValue } from './statements.ts';
-export { parseTocLine, sectionAfter, type TocItem } from './toc.ts';
+export { sectionAfter, type TocItem } from './toc.ts';
 export { writeDump, type DumpResult, type WriteDumpOptions, type WriteProgress } from './write-dump.ts';
 export { readChunks, type ChunkPiece, type FetchRange, type ReadChunksOptions } from './read-chunks.ts';
 export { verifyDump, type ExpectedDump, type VerifyResult } from './verify-dump.ts';

@@ -8,7 +8,7 @@ import type { ScanSettings, Span } from './spans.ts';
 import { endOfLine } from './sql-bytes.ts';
 import { SqlLexer } from './sql-lexer.ts';
 import { StatementText } from './statement-text.ts';
-import { parseTocLine, sectionAfter, type TocItem } from './toc.ts';
+import { TocReader, type TocItem } from './toc.ts';
 
 type Mode = 'gap' | 'gap-comment' | 'gap-line' | 'statement' | 'copy-line' | 'rows' | 'meta';
 
@@ -27,9 +27,6 @@ const copyTextLimit = 1024 * 1024;
  * @throws DumpError `DumpNotUnderstood`, `MetaCommandRefused`
  */
 export class DumpScanner {
-  section: Section = 'pre-data';
-  /** The item that the current statements belong to. */
-  toc: TocItem | undefined;
   /** The closing line was met, and nothing but blank space, comments and `\unrestrict` after it. */
   closingLineSeen = false;
   /** `-- Dumped from database version 15.14`, and `by pg_dump version`. */
@@ -40,6 +37,7 @@ export class DumpScanner {
   connectAllowed = false;
 
   private readonly lexer = new SqlLexer();
+  private readonly items = new TocReader();
   private clientEncoding: string;
   private mode: Mode = 'gap';
   private buffer: Buffer = Buffer.alloc(0);
@@ -54,9 +52,24 @@ export class DumpScanner {
   private copy: CopyHeader | undefined;
   private atLineStart = true;
 
-  constructor(settings: ScanSettings = { standardStrings: true, clientEncoding: 'UTF8' }) {
+  /** @param settings and @param section as they are where the scanner begins; a dump's beginning if left out */
+  constructor(
+    settings: ScanSettings = { standardStrings: true, clientEncoding: 'UTF8' },
+    section: Section = 'pre-data',
+  ) {
+    this.items.section = section;
     this.lexer.standardStrings = settings.standardStrings;
     this.clientEncoding = settings.clientEncoding;
+  }
+
+  /** Of the dump, as its items tell. */
+  get section(): Section {
+    return this.items.section;
+  }
+
+  /** The item that the current statements belong to. */
+  get toc(): TocItem | undefined {
+    return this.items.item;
   }
 
   /** As the dump has set them so far; what a scanner of a later stretch needs to begin with. */
@@ -207,12 +220,7 @@ export class DumpScanner {
     const [, what, version] = /^-- Dumped (from database|by pg_dump) version (.+)$/.exec(line) ?? [];
     if (what === 'from database') this.dumpedFrom = version;
     if (what === 'by pg_dump') this.dumpedBy = version;
-    const toc = parseTocLine(line);
-    if (toc) {
-      this.toc = toc;
-      this.section = sectionAfter(this.section, toc.type);
-    }
-    return toc;
+    return this.items.read(line) ? this.items.item : undefined;
   }
 
   private beginStatement(offset: number): void {
@@ -268,7 +276,7 @@ export class DumpScanner {
     this.lines++;
     this.mode = 'rows';
     this.atLineStart = true;
-    if (this.section === 'pre-data') this.section = 'data';
+    if (this.section === 'pre-data') this.items.section = 'data';
     const text = this.text.whole(copyTextLimit);
     return { kind: 'statement', bytes, first: false, last: true, text, copy: this.copy };
   }

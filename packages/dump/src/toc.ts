@@ -12,28 +12,73 @@ export interface TocItem {
   tablespace?: string;
 }
 
+const start = /^-- (?:Data for )?Name: /;
+
 /**
- * Reads one comment line, without its line end; undefined for any other comment. Read from its end, since what stands
- * before is the object's name, which may hold anything but a newline.
+ * Reads a comment line, without its line end, in every way in which it can be read: names may hold anything but a newline,
+ * "; Type: INDEX; Schema: x" too. Empty for any other comment; nearly always one item.
  */
-export function parseTocLine(line: string): TocItem | undefined {
-  const start = /^-- (?:Data for )?Name: /.exec(line)?.[0].length;
-  if (start === undefined) return undefined;
-  const ownerAt = line.lastIndexOf('; Owner: ');
-  const schemaAt = line.lastIndexOf('; Schema: ', ownerAt);
-  const typeAt = line.lastIndexOf('; Type: ', schemaAt);
-  if (ownerAt < 0 || schemaAt < 0 || typeAt < start) return undefined;
-  const type = line.slice(typeAt + '; Type: '.length, schemaAt);
-  if (!/^[A-Z][A-Z ]*$/.test(type)) return undefined;
-  const schema = line.slice(schemaAt + '; Schema: '.length, ownerAt);
-  const [owner = '', tablespace] = line.slice(ownerAt + '; Owner: '.length).split('; Tablespace: ');
-  return {
-    name: line.slice(start, typeAt),
-    type,
-    ...(schema === '-' ? {} : { schema }),
-    ...(owner === '-' || owner === '' ? {} : { owner }),
-    ...(tablespace === undefined ? {} : { tablespace }),
-  };
+function readings(line: string): TocItem[] {
+  const nameAt = start.exec(line)?.[0].length;
+  if (nameAt === undefined) return [];
+  const items: TocItem[] = [];
+  for (const [typeAt, type, schemaAt] of typesIn(line, nameAt)) {
+    for (const ownerAt of placesOf(line, '; Owner: ', schemaAt)) {
+      const schema = line.slice(schemaAt, ownerAt);
+      const [owner = '', tablespace] = line.slice(ownerAt + '; Owner: '.length).split('; Tablespace: ');
+      items.push({
+        name: line.slice(nameAt, typeAt),
+        type,
+        ...(schema === '-' ? {} : { schema }),
+        ...(owner === '-' || owner === '' ? {} : { owner }),
+        ...(tablespace === undefined ? {} : { tablespace }),
+      });
+      if (items.length === readingLimit) return items;
+    }
+  }
+  return items;
+}
+
+/** No name is long enough for more. */
+const readingLimit = 64;
+
+function* typesIn(line: string, from: number): Generator<[typeAt: number, type: string, schemaAt: number]> {
+  for (const typeAt of placesOf(line, '; Type: ', from)) {
+    const [all, type] = /^; Type: ([A-Z][A-Z ]*); Schema: /.exec(line.slice(typeAt, typeAt + 100)) ?? [];
+    if (all !== undefined && type !== undefined) yield [typeAt, type, typeAt + all.length];
+  }
+}
+
+function* placesOf(line: string, mark: string, from: number): Generator<number> {
+  for (let at = line.indexOf(mark, from); at >= 0; at = line.indexOf(mark, at + 1)) yield at;
+}
+
+/** Follows the items of a dump from the first to the last. */
+export class TocReader {
+  /** Never goes back. */
+  section: Section = 'pre-data';
+  /** The item that was met last. */
+  item: TocItem | undefined;
+  /** Schemas that the dump makes or fills, or has before it begins. */
+  private readonly schemas = new Set<string | undefined>([undefined, 'public']);
+
+  /**
+   * Reads a comment line; tells whether it is an item's. Of several readings the one counts whose schema is known, and of
+   * those the one that leads less far: no name can make the dump look further than it is.
+   */
+  read(line: string): boolean {
+    const items = readings(line);
+    const known = items.filter(({ schema }) => this.schemas.has(schema));
+    const [item] = (known.length > 0 ? known : items).toSorted(
+      (a, b) => order.indexOf(sectionAfter(this.section, a.type)) - order.indexOf(sectionAfter(this.section, b.type)),
+    );
+    if (!item) return false;
+    this.item = item;
+    this.section = sectionAfter(this.section, item.type);
+    if (item.type === 'SCHEMA') this.schemas.add(item.name);
+    if (items.length === 1) this.schemas.add(item.schema);
+    return true;
+  }
 }
 
 /**
