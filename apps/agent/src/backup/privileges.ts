@@ -3,9 +3,13 @@ import { readDump } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import type { ChildProcess } from '../postgres/child-process.ts';
 import { startTool, type Tool } from '../postgres/client-tools.ts';
+import type { Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
+import { largeObjectRights } from './large-object-rights.ts';
 
 export interface PrivilegesOptions {
+  /** The leader's, in whose snapshot large objects are looked at. */
+  connection: Connection;
   dumpTool: Tool;
   rolesTool: Tool;
   endpoint: Endpoint;
@@ -46,12 +50,23 @@ export async function dumpPrivileges(options: PrivilegesOptions): Promise<Buffer
     }
   }
   const head = `-- Roles, then owners, grants and settings of the database. Holds no passwords.\n\n`;
-  return gzipSync(Buffer.concat([Buffer.from(head), rolesText, Buffer.from(`\n${endOfRoles}\n\n`), ...statements]));
+  const largeObjects = Buffer.from(await largeObjectRights(options.connection));
+  return gzipSync(
+    Buffer.concat([Buffer.from(head), rolesText, Buffer.from(`\n${endOfRoles}\n\n`), ...statements, largeObjects]),
+  );
 }
 
-/** What `--no-owner --no-acl` and a dump without `--create` leave out; and the settings that its own text depends on. */
-const belongsHere =
-  /^\s*(GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL .* ON DATABASE|ALTER ROLE [^;]* IN DATABASE|ALTER [A-Z ]+ [^;]* OWNER TO|SET (client_encoding|standard_conforming_strings))\b/s;
+/** A role as pg_dump prints it, one character a byte. */
+const role = /(?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)/.source;
+
+/**
+ * What `--no-owner --no-acl` and a dump without `--create` leave out; and the settings that its own text depends on.
+ * Only heads and ends are looked at, since names in between may hold anything, semicolons too.
+ */
+const belongsHere = new RegExp(
+  String.raw`^\s*(?:(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL FOR ${role} ON DATABASE|ALTER ROLE ${role} IN DATABASE|SET (?:client_encoding|standard_conforming_strings))\b|ALTER [A-Z ]+ .* OWNER TO ${role};\s*$)`,
+  's',
+);
 
 /** A tool's output that ends only when the tool exited 0. */
 async function* finished(child: ChildProcess, name: string): AsyncGenerator<Buffer> {

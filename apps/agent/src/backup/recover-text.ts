@@ -1,4 +1,5 @@
 import type { Manifest } from '@strideiq/core';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 
 /**
  * How to restore with nothing of ours, kept beside the backups: whoever needs it may have nothing else left.
@@ -10,7 +11,8 @@ export function recoverText(location: string, manifestText: Buffer): string {
   const fetch = location.startsWith('s3://')
     ? `aws s3 ls ${place}\n    aws s3 cp ${place}NAME.sql.gz .\n    aws s3 cp ${place}NAME.manifest.json .\n    aws s3 cp ${place}NAME.privileges.sql.gz .`
     : `ls -l ${place}\n    cp ${place}NAME.* .`;
-  const icu = source.icuLocale === null ? '' : ` --icu-locale='${source.icuLocale}' --locale-provider=icu`;
+  const own = sql(source.database);
+  const restored = `${database}_restored`;
   return `HOW TO RESTORE "${database}" WITH STOCK TOOLS ALONE
 
 Needed: gunzip, psql and createdb of PostgreSQL ${Math.floor(source.serverVersionNumber / 10_000)} or newer, of their newest minor
@@ -34,23 +36,41 @@ NAME is one backup, like ${database}_20260111_030000 (time in UTC). LATEST.sql.g
 
 4. Create an empty database and load the dump. It must end without an error:
 
-    createdb -U postgres -T template0 -E ${source.encoding} --lc-collate='${source.collate}' --lc-ctype='${source.ctype}'${icu} ${database}_restored
-    gunzip -c NAME.sql.gz | psql -U postgres -d ${database}_restored -v ON_ERROR_STOP=1
+    createdb -U postgres -T template0 -E ${source.encoding} ${localeOptions(source)} ${restored}
+    gunzip -c NAME.sql.gz | psql -U postgres -d ${restored} -v ON_ERROR_STOP=1
 
 5. Look at it, then give owners and grants back. "already exists" is harmless here too:
 
-    psql -U postgres -d ${database}_restored -c '\\dt+'
-    gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${database}_restored
+    psql -U postgres -d ${restored} -c '\\dt+'
+    gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${restored}
 
-   Statements on the database itself name ${source.database}; where the new one is called otherwise, put its name there.
    No passwords are in these files: set them anew with \\password.
 
-6. Put it in place of the old one, when the application is stopped and nobody is connected:
+6. Put it in place of the old one, when the application is stopped and nobody is connected. Where there is no old one,
+   the first line says that it does not exist. The last line gives the database itself its owner, grants and settings:
 
-    psql -U postgres -d postgres -c 'ALTER DATABASE "${source.database}" RENAME TO "${source.database}_old"' \\
-                                 -c 'ALTER DATABASE "${database}_restored" RENAME TO "${source.database}"'
+    psql -U postgres -d postgres -c ${shell(`ALTER DATABASE ${own} RENAME TO ${sql(`${source.database}_old`)}`)}
+    psql -U postgres -d postgres -c ${shell(`ALTER DATABASE "${restored}" RENAME TO ${own}`)}
+    gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${shell(source.database)}
 
 The .sql.gz is made of many gzip members. gunzip, zcat, pigz and every complete gzip reader take them as one file;
 some libraries stop after the first: do not use those.
 `;
+}
+
+/** As createdb of the source's own major takes them. */
+function localeOptions({ collate, ctype, localeProvider, icuLocale }: Manifest['source']): string {
+  const options = [`--lc-collate=${shell(collate)}`, `--lc-ctype=${shell(ctype)}`];
+  if (localeProvider === 'i' && icuLocale !== null)
+    options.push('--locale-provider=icu', `--icu-locale=${shell(icuLocale)}`);
+  if (localeProvider === 'b' && icuLocale !== null)
+    options.push('--locale-provider=builtin', `--builtin-locale=${shell(icuLocale)}`);
+  return options.join(' ');
+}
+
+const sql = quoteIdentifier;
+
+/** One word of a POSIX shell, whatever it holds. */
+function shell(word: string): string {
+  return /^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

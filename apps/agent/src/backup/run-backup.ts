@@ -112,6 +112,7 @@ class BackupRun {
       const facts = await readServerFacts(connection);
       const tool = await findTool('pg_dump', endpoint, facts.major, this.#request.pgDump);
       const excluded = await matchingTables(connection, this.#request.excludeTables);
+      leader.leaveOut(excluded);
       await checkPrivileges(connection, facts, excluded);
       const copies = await this.#prepareCopies(facts);
       const names = await this.#planNames(copies);

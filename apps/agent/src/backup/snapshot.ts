@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
-import { qualifiedName } from '../postgres/identifiers.ts';
+import { SqlSession } from '../postgres/sql-session.ts';
 
 /** A moment of the database that others can join, kept open by the leader's transaction. */
 export interface Snapshot {
@@ -30,9 +30,15 @@ const pingEveryMs = 30_000;
 export class Leader {
   readonly #connection: Connection;
   #ping: NodeJS.Timeout | undefined;
+  #leftOut: readonly number[] = [];
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  /** Tables that are not dumped, by object id: whoever holds or changes them is none of our business. */
+  leaveOut(tables: readonly number[]): void {
+    this.#leftOut = tables;
   }
 
   /**
@@ -54,10 +60,10 @@ export class Leader {
   async #lockAndExport(): Promise<Snapshot | Error> {
     const connection = this.#connection;
     // Listed in a transaction of its own: any query inside the next one would take its snapshot before the locks.
-    const tables = await this.#tablesToLock();
+    const lock = await this.#lockStatement();
     await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
     try {
-      if (tables.length > 0) await connection.query(`LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE NOWAIT`);
+      if (lock) await new SqlSession(connection).run(lock);
       const { rows } = await connection.query<{ id: string; lsn: string; standby: boolean; now: Date }>(
         `SELECT pg_export_snapshot() AS id, pg_is_in_recovery() AS standby, clock_timestamp() AS now,
                 CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn`,
@@ -73,16 +79,22 @@ export class Leader {
     }
   }
 
-  /** Ordinary tables and partitions that we may read, largest first; those of extensions are pg_dump's business. */
-  async #tablesToLock(): Promise<string[]> {
-    const { rows } = await this.#connection.query<{ schema: string; name: string }>(
-      `SELECT n.nspname AS schema, c.relname AS name
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-          AND c.relpersistence <> 't' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
-        ORDER BY c.relpages DESC, c.oid LIMIT ${mostTables}`,
+  /**
+   * Locks ordinary tables and partitions that we may read, largest first; those of extensions are pg_dump's business.
+   * As bytes, since names in a database without an encoding (SQL_ASCII) may be no text.
+   */
+  async #lockStatement(): Promise<Buffer | null> {
+    const { rows } = await this.#connection.query<{ lock: Buffer | null }>(
+      `SELECT textsend('LOCK TABLE ' || string_agg('ONLY ' || name, ', ') || ' IN ACCESS SHARE MODE NOWAIT') AS lock FROM (
+         SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND c.relpersistence <> 't' AND NOT c.oid::int8::float8 = ANY ($1::float8[])
+            AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+          ORDER BY c.relpages DESC, c.oid LIMIT ${mostTables}) AS tables`,
+      [this.#leftOut],
     );
-    return rows.map((row) => `ONLY ${qualifiedName(row.schema, row.name)}`);
+    return rows[0]?.lock ?? null;
   }
 
   /** A firewall or a proxy drops a connection that says nothing for hours, and the snapshot with it. */
@@ -94,16 +106,19 @@ export class Leader {
 
   /**
    * Tables whose file is no longer the one that the snapshot sees: rewritten, truncated or dropped since. To be asked
-   * once pg_dump holds its own locks; from then on nothing can move any more.
+   * once pg_dump holds its own locks; from then on nothing can move any more. A materialised view may be refreshed as
+   * often as it likes: none of its rows are dumped.
    */
   async movedTables(): Promise<string[]> {
     const { rows } = await this.#connection.query<{ name: string }>(
       `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relfilenode <> 0
+        WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0
+          AND NOT c.oid::int8::float8 = ANY ($1::float8[])
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
           AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
         ORDER BY 1`,
+      [this.#leftOut],
     );
     return rows.map((row) => row.name);
   }

@@ -35,7 +35,8 @@ columns AS (
            || CASE WHEN a.attgenerated <> '' THEN ' generated' ELSE '' END
            || CASE a.attidentity WHEN 'a' THEN ' identity always' WHEN 'd' THEN ' identity by default' ELSE '' END
            || CASE WHEN a.atthasdef AND a.attgenerated = '' THEN ' default' ELSE '' END
-           ORDER BY a.attnum) AS parts
+           -- a restored child has its parents' columns first, wherever they stood
+           ORDER BY CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.attrelid) THEN a.attname END COLLATE "C", a.attnum) AS parts
     FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid
    WHERE a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid)
 SELECT 'schema' AS kind, space AS identity, NULL::text[] AS parts FROM spaces s
@@ -108,8 +109,8 @@ SELECT CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 
    AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid)
    AND NOT EXISTS (SELECT FROM extension_members m WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid)
 UNION ALL
-SELECT 'operator', space || '.' || o.oprname || '(' || format_type(nullif(o.oprleft, 0), NULL) || ', '
-       || format_type(nullif(o.oprright, 0), NULL) || ')', NULL
+SELECT 'operator', space || '.' || o.oprname || '(' || coalesce(format_type(nullif(o.oprleft, 0), NULL), 'NONE') || ', '
+       || coalesce(format_type(nullif(o.oprright, 0), NULL), 'NONE') || ')', NULL
   FROM pg_operator o JOIN spaces s ON s.oid = o.oprnamespace
  WHERE NOT EXISTS (SELECT FROM extension_members m WHERE m.classid = 'pg_operator'::regclass AND m.objid = o.oid)
 UNION ALL

@@ -27,9 +27,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
     client.on('error', () => undefined);
     try {
       await client.connect();
-      await client.query(
-        "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = ''",
-      );
+      await applyOwnSettings(client);
       return client;
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -39,6 +37,18 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
     }
   }
   throw new Error('unreachable');
+}
+
+/**
+ * The settings of our own sessions, over those of role and database. In a database without an encoding (SQL_ASCII) the
+ * server would refuse to send names that are no UTF-8: there bytes are taken as they are.
+ */
+export async function applyOwnSettings(connection: Connection): Promise<void> {
+  await connection.query(
+    `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = '';
+     SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+      WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`,
+  );
 }
 
 async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: boolean): Promise<pg.Client> {
@@ -57,9 +67,7 @@ async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: bo
     application_name: options.applicationName,
     connectionTimeoutMillis: options.timeoutMs ?? 20_000,
     keepAlive: true,
-    ...(throughCommand
-      ? { stream: () => new ExecStream(tunnelCommand(exec, execConnect, endpoint.port)) }
-      : {}),
+    ...(throughCommand ? { stream: () => new ExecStream(tunnelCommand(exec, execConnect, endpoint.port)) } : {}),
   });
 }
 

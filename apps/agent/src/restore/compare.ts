@@ -34,7 +34,7 @@ export async function compareRows(
     progress({ phase: 'comparing', table: `${schema}.${name}` });
     // An extension fills its tables by itself too: there only what was loaded can be compared.
     const taken = tags.get(table) ?? 0;
-    const counted = members.has(table) ? taken : await countRows(connection, table);
+    const counted = members.has(table) ? taken : await countRows(connection, schema, name);
     compared.push({ schema, name, expected: rows, found: taken === rows ? counted : taken });
   }
   const wrong = compared.filter((table) => table.expected !== table.found);
@@ -49,9 +49,37 @@ export async function compareRows(
   );
 }
 
-async function countRows(connection: Connection, table: string): Promise<number> {
-  const { rows } = await connection.query<{ rows: number }>(`SELECT count(*)::float8 AS rows FROM ONLY ${table}`);
+/** What stands for bytes that are no text, in names of a database without an encoding (SQL_ASCII). */
+const undecoded = '\u{FFFD}';
+
+async function countRows(connection: Connection, schema: string, name: string): Promise<number> {
+  if (`${schema}${name}`.includes(undecoded)) return countUnnamed(connection, schema, name);
+  const { rows } = await connection.query<{ rows: number }>(
+    `SELECT count(*)::float8 AS rows FROM ONLY ${qualifiedName(schema, name)}`,
+  );
   return rows[0]?.rows ?? 0;
+}
+
+/** A name that we cannot send back: the server puts it into the query itself. Names that read alike count together. */
+async function countUnnamed(connection: Connection, schema: string, name: string): Promise<number> {
+  const listed = await connection.query<{ oid: string; schema: string; name: string }>(
+    `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'`,
+  );
+  let sum = 0;
+  for (const { oid } of listed.rows.filter((table) => table.schema === schema && table.name === name)) {
+    await connection.query(
+      `DO $$ DECLARE found bigint; BEGIN
+         EXECUTE 'SELECT count(*) FROM ONLY ' || ${oid}::regclass INTO found;
+         PERFORM set_config('strideiq.rows', found::text, false);
+       END $$`,
+    );
+    const { rows } = await connection.query<{ rows: number }>(
+      "SELECT current_setting('strideiq.rows')::float8 AS rows",
+    );
+    sum += rows[0]?.rows ?? 0;
+  }
+  return sum;
 }
 
 async function extensionTables(connection: Connection): Promise<Set<string>> {

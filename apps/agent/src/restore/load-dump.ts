@@ -4,7 +4,7 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import type { ReportProgress } from '../progress/progress.ts';
-import { SqlSession } from './sql-session.ts';
+import { SqlSession } from '../postgres/sql-session.ts';
 
 /** What a load did. */
 export interface LoadResult {

@@ -3,7 +3,7 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RunDetail } from '../journal/schema.ts';
-import { connect, type Connection } from '../postgres/connect.ts';
+import { applyOwnSettings, connect, type Connection } from '../postgres/connect.ts';
 import { withDatabase, type Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
@@ -99,6 +99,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     const loaded = await loadDump(source, connection, { manifest, progress: deps.progress, signal: deps.signal });
     await connection.query('RESET ALL');
     const tables = await compareRows(connection, manifest?.tables ?? loaded.tables, loaded.tables, deps.progress);
+    await applyOwnSettings(connection);
     const objects = manifest ? await compareObjects(connection, manifest) : 0;
     deps.progress({ phase: 'analyzing' });
     await connection.query('ANALYZE');

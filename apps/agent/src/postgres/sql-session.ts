@@ -1,4 +1,4 @@
-import type { Connection } from '../postgres/connect.ts';
+import type { Connection } from './connect.ts';
 
 /** What PostgreSQL answered to a statement: its command tag, such as `COPY 120`. */
 export interface StatementResult {
