@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type PostgresCluster } from '../postgres/cluster.ts';
+import type { PostgresCluster } from '../postgres/cluster.ts';
+import { startPostgres } from '../postgres/start.ts';
 import { fingerprint } from './fingerprint.ts';
 import { schemaText } from './schema-text.ts';
 

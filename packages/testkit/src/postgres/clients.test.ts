@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../processes/run.ts';
 import { findClients } from './clients.ts';
-import { startPostgres, type PostgresCluster } from './cluster.ts';
+import type { PostgresCluster } from './cluster.ts';
+import { startPostgres } from './start.ts';
 
 const script = join(import.meta.dirname, '../../../../tools/postgres-clients.mjs');
 

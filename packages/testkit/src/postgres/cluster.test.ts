@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { run } from '../processes/run.ts';
 import { majors } from './installation.ts';
-import { startPostgres, type PostgresCluster, type PostgresOptions } from './cluster.ts';
+import type { PostgresCluster } from './cluster.ts';
+import type { PostgresOptions } from './data-directory.ts';
+import { startPostgres } from './start.ts';
 
 let clusters: PostgresCluster[] = [];
 const start = async (options?: PostgresOptions): Promise<PostgresCluster> => {
@@ -43,8 +45,11 @@ describe('startPostgres', () => {
     expect((await cluster.psql(cluster.url('postgres'), { sql: 'SELECT 3', args: ['-At'] })).stdout).toBe('3\n');
   });
 
-  it('makes and drops databases with sessions in them', async () => {
+  it('makes and drops databases with sessions in them, and stops psql at the first error', async () => {
     const cluster = await start();
+    await expect(cluster.psql('postgres', { sql: 'SELECT nonsense; SELECT 1;' })).rejects.toThrow(
+      /"nonsense" does not exist/,
+    );
     const name = 'Odd "name"; --';
     await cluster.createDatabase(name, { template: 'template0', encoding: 'LATIN1', locale: 'C' });
     const client = await cluster.connect(name);
@@ -53,13 +58,6 @@ describe('startPostgres', () => {
     await cluster.dropDatabase(name);
     await expect(cluster.query(name, 'SELECT 1')).rejects.toThrow(/does not exist/);
     await client.end();
-  });
-
-  it('stops psql at the first error', async () => {
-    const cluster = await start();
-    await expect(cluster.psql('postgres', { sql: 'SELECT nonsense; SELECT 1;' })).rejects.toThrow(
-      /"nonsense" does not exist/,
-    );
   });
 
   it('loses no committed row to a kill once it starts again with safe settings', async () => {

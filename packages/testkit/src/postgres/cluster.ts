@@ -1,32 +1,18 @@
 import { type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, writeFile, appendFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { TestkitError } from '../errors.ts';
-import { hasExited, OwnedDirectory, signalGroup } from '../processes/owned-directory.ts';
+import { hasExited, signalGroup, type OwnedDirectory } from '../processes/owned-directory.ts';
 import { freePort } from '../processes/ports.ts';
 import { run, type Ran } from '../processes/run.ts';
 import { waitFor } from '../processes/wait.ts';
-import { serverAccount, type Account } from './account.ts';
-import { findClients } from './clients.ts';
+import type { Account } from './account.ts';
+import { serverEnv } from './data-directory.ts';
 import { quoteIdent, quoteLiteral } from './identifiers.ts';
-import { findInstallation, reachableBy, type Installation, type Major } from './installation.ts';
-import { makeServerHome } from './server-home.ts';
-
-export interface PostgresOptions {
-  /** Default 15. */
-  major?: Major;
-  /** Lines of postgresql.conf, over testkit's own: `{ fsync: 'on' }`. */
-  settings?: Readonly<Record<string, string | number | boolean>>;
-  /** More arguments of initdb; the default locale is C.UTF-8, the encoding UTF8. */
-  initdbArgs?: readonly string[];
-  /** Default `trust`: no password is asked for. */
-  authentication?: 'trust' | 'scram';
-  /** Password of `postgres`; with scram and none given, one is made up. */
-  superPassword?: string;
-}
+import type { Major } from './installation.ts';
 
 export interface DatabaseOptions {
   template?: string;
@@ -42,21 +28,6 @@ export interface PsqlInput {
   file?: string;
   args?: readonly string[];
 }
-
-/** Speed before safety: what these clusters hold is thrown away in any case. */
-const fastSettings = {
-  fsync: 'off',
-  synchronous_commit: 'off',
-  full_page_writes: 'off',
-  wal_level: 'minimal',
-  max_wal_senders: 0,
-  max_wal_size: '4GB',
-  checkpoint_timeout: '1h',
-  shared_buffers: '128MB',
-  jit: 'off',
-  timezone: 'UTC',
-  log_timezone: 'UTC',
-} as const;
 
 /** A PostgreSQL server of its own, on a port of its own, in a directory of its own. */
 export class PostgresCluster {
@@ -75,7 +46,7 @@ export class PostgresCluster {
   readonly #executable: string;
   readonly #clients: string | TestkitError;
 
-  /** @internal Clusters are made by {@link startPostgres}. */
+  /** @internal Clusters are made by `startPostgres`. */
   constructor(parts: {
     major: Major;
     password: string | undefined;
@@ -273,67 +244,6 @@ export class PostgresCluster {
     }
     await this.#owned.end();
   }
-}
-
-/**
- * A new, running, empty server. It ends with `stop`, and also when this process dies in whatever way.
- * @throws TestkitError `NotInstalled`, `CommandFailed` (initdb), `ServerDidNotStart`
- */
-export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresCluster> {
-  const { major = 15, authentication = 'trust' } = options;
-  const password = options.superPassword ?? (authentication === 'scram' ? crypto.randomUUID() : undefined);
-  const [found, account] = await Promise.all([findInstallation(major), serverAccount()]);
-  const clients = await findClients(major).catch((error: unknown) => {
-    if (error instanceof TestkitError) return error;
-    throw error;
-  });
-  const owned = new OwnedDirectory(`testkit-postgres${major}-`);
-  try {
-    if (account.uid !== undefined) chownSync(owned.path, account.uid, account.gid ?? account.uid);
-    const installation = await reachableBy(account, found, owned.path);
-    const [executable] = await Promise.all([
-      makeServerHome(installation, join(owned.path, 'home')),
-      initialise({ installation, account, directory: owned.path, authentication, password, options }),
-    ]);
-    const { binDir } = installation;
-    const cluster = new PostgresCluster({ major, password, owned, account, binDir, executable, clients });
-    await cluster.start();
-    return cluster;
-  } catch (error) {
-    await owned.end();
-    throw error;
-  }
-}
-
-async function initialise(what: {
-  installation: Installation;
-  account: Account;
-  directory: string;
-  authentication: 'trust' | 'scram';
-  password: string | undefined;
-  options: PostgresOptions;
-}): Promise<void> {
-  const { installation, account, directory, authentication, password, options } = what;
-  const data = join(directory, 'data');
-  const passwordFile = join(directory, 'password');
-  await mkdir(data, { mode: 0o700 });
-  if (account.uid !== undefined) chownSync(data, account.uid, account.gid ?? account.uid);
-  if (password !== undefined) {
-    await writeFile(passwordFile, password, { mode: 0o600 });
-    if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid ?? account.uid);
-  }
-  const method = authentication === 'scram' ? 'scram-sha-256' : 'trust';
-  const args = ['-D', data, '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8', `--auth=${method}`];
-  if (password !== undefined) args.push(`--pwfile=${passwordFile}`);
-  const where = { ...account, env: serverEnv(), cwd: directory, timeoutMs: 60_000 };
-  await run(join(installation.binDir, 'initdb'), [...args, ...(options.initdbArgs ?? [])], where);
-  const settings = { listen_addresses: '127.0.0.1', ...fastSettings, ...options.settings };
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`);
-  await appendFile(join(data, 'postgresql.conf'), lines.join(''));
-}
-
-function serverEnv(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C.UTF-8', TZ: 'UTC' };
 }
 
 /** Direct children, where the system tells them; elsewhere backends notice the postmaster's death by themselves. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fingerprint } from '../comparison/fingerprint.ts';
 import { schemaText } from '../comparison/schema-text.ts';
-import { startPostgres, type PostgresCluster } from '../postgres/cluster.ts';
-import { majors } from '../postgres/installation.ts';
+import type { PostgresCluster } from '../postgres/cluster.ts';
+import { startPostgres } from '../postgres/start.ts';
 import { createSampleDatabase } from './database.ts';
 
 describe('createSampleDatabase', () => {
@@ -110,7 +110,7 @@ describe('createSampleDatabase', () => {
     await cluster.dropDatabase('restored');
   });
 
-  it.each(majors.filter((major) => major !== 15))('is the same on PostgreSQL %i', async (major) => {
+  it.each([14, 18] as const)('is the same on PostgreSQL %i', async (major) => {
     const other = await startPostgres({ major });
     try {
       await createSampleDatabase(other, 'sample', { scaleMb: 4, seed: 7 });
