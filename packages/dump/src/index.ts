@@ -2,7 +2,7 @@ export type { CopyHeader } from './copy-header.ts';
 export * from './errors.ts';
 export { gunzip, type GunzipOptions } from './gunzip.ts';
 export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
-export { DumpScanner } from './scanner.ts';
+export { DumpScanner, type ScannerOptions } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
 export type { SequenceValue } from './statements.ts';
 export { sectionAfter, type TocItem } from './toc.ts';

@@ -37,7 +37,7 @@ export async function* readChunks(
     const checked = new CheckedChunk(number, chunk, fetch);
     const held = chunk.length <= (options.heldBytes ?? defaultHeldBytes);
     const source = held ? [await checked.hold()] : await checked.checkFirst();
-    const scanner = new DumpScanner(settings, chunk.section);
+    const scanner = new DumpScanner({ settings, section: chunk.section });
     const sql = gunzip(toAsync(source), { maxBytes: chunk.rawLength });
     for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
       yield { ...piece, section: chunk.section, chunk };

@@ -56,8 +56,7 @@ export async function* readDump(
   source: AsyncIterable<Uint8Array>,
   options: ReadDumpOptions = {},
 ): AsyncGenerator<DumpPiece> {
-  const scanner = new DumpScanner(options.settings, options.section);
-  scanner.connectAllowed = options.connectAllowed ?? false;
+  const scanner = new DumpScanner(options);
   yield* readPieces(source, scanner, options.statementLimitBytes);
   if ((options.closingLine ?? true) && !scanner.closingLineSeen) {
     throw truncated('without the closing line of pg_dump', scanner.offset);

@@ -19,21 +19,37 @@ import { rangesOf, type WrittenDump } from './testing/written-dump.ts';
 import { verifyDump } from './verify-dump.ts';
 import { writeDump, type WriteDumpOptions } from './write-dump.ts';
 
-let cluster: PostgresCluster;
+/** The oldest that a host runs besides the newest, whose pg_dump writes a few things differently. */
+const clusters = new Map<number, PostgresCluster>();
+const databases = [15, 18].flatMap((major) => ['sample', 'odd'].map((database) => ({ major, database })));
 
 beforeAll(async () => {
-  cluster = await startPostgres();
-  await createSampleDatabase(cluster, 'sample', { scaleMb: 8 });
-  await cluster.createDatabase('odd');
-  await cluster.psql('odd', { sql: oddDatabase });
+  for (const major of [15, 18] as const) {
+    const cluster = await startPostgres({ major });
+    clusters.set(major, cluster);
+    await createSampleDatabase(cluster, 'sample', { scaleMb: 4 });
+    await cluster.createDatabase('odd');
+    await cluster.psql('odd', { sql: oddDatabase });
+  }
 });
 
 afterAll(async () => {
-  await cluster.stop();
+  await Promise.all([...clusters.values()].map((cluster) => cluster.stop()));
 });
 
+function clusterOf(major: number): PostgresCluster {
+  const cluster = clusters.get(major);
+  if (!cluster) throw new Error(`no PostgreSQL ${major} was started`);
+  return cluster;
+}
+
 /** pg_dump's own bytes, as they come out of its pipe. */
-async function dumped(database: string, options: WriteDumpOptions, args: string[] = []): Promise<WrittenDump> {
+async function dumped(
+  cluster: PostgresCluster,
+  database: string,
+  options: WriteDumpOptions,
+  args: string[] = [],
+): Promise<WrittenDump> {
   const child = spawn(join(cluster.clientDir, 'pg_dump'), ['--no-owner', '-d', database, ...args], {
     env: cluster.clientEnv,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -45,7 +61,7 @@ async function dumped(database: string, options: WriteDumpOptions, args: string[
   return { object: Buffer.concat(parts), result };
 }
 
-async function countsOf(database: string): Promise<unknown[]> {
+async function countsOf(cluster: PostgresCluster, database: string): Promise<unknown[]> {
   const tables = await cluster.query<{ schema: string; name: string; q: string; condition: string | null }>(
     database,
     `SELECT n.nspname AS schema, c.relname AS name, format('%I.%I', n.nspname, c.relname) AS q,
@@ -67,10 +83,15 @@ async function countsOf(database: string): Promise<unknown[]> {
   return counts;
 }
 
-describe.each(['sample', 'odd'])('pg_dump of the %s database', (database) => {
+describe.each(databases)('pg_dump $major of the $database database', ({ major, database }) => {
+  let cluster: PostgresCluster;
+  beforeAll(() => {
+    cluster = clusterOf(major);
+  });
+
   test('is written with exactly the rows that the tables hold', async () => {
-    const { object, result } = await dumped(database, { level: 4, chunkBytes: 300_000, blockBytes: 50_000 });
-    const counts = await countsOf(database);
+    const { object, result } = await dumped(cluster, database, { level: 4, chunkBytes: 300_000, blockBytes: 50_000 });
+    const counts = await countsOf(cluster, database);
     expect(result.tables).toHaveLength(counts.length);
     expect(result.tables).toEqual(expect.arrayContaining(counts));
     expect(result.dumpedFrom).toMatch(/^\d+/);
@@ -84,7 +105,7 @@ describe.each(['sample', 'odd'])('pg_dump of the %s database', (database) => {
   });
 
   test('is restored by gunzip and psql to the same database', async () => {
-    const { object } = await dumped(database, { level: 1, chunkBytes: 100_000 });
+    const { object } = await dumped(cluster, database, { level: 1, chunkBytes: 100_000 });
     const target = `${database}_psql`;
     await cluster.createDatabase(target, { template: 'template0' });
     const { stdout } = await run('gunzip', ['-c'], { input: [object] });
@@ -95,7 +116,7 @@ describe.each(['sample', 'odd'])('pg_dump of the %s database', (database) => {
   });
 
   test('is restored by statements read chunk by chunk, the data in any order', async () => {
-    const { object, result } = await dumped(database, { level: 1, chunkBytes: 60_000 });
+    const { object, result } = await dumped(cluster, database, { level: 1, chunkBytes: 60_000 });
     const target = `${database}_pieces`;
     await cluster.createDatabase(target, { template: 'template0' });
     const data = result.chunks.filter(({ section }) => section === 'data');
@@ -137,7 +158,7 @@ describe.each(['sample', 'odd'])('pg_dump of the %s database', (database) => {
       types.set(section, new Set(found.map(([, type = '']) => type)));
     }
     // Privileges come in a pass of their own at the end, whatever they are for.
-    const { object } = await dumped(database, { level: 1 }, ['--no-acl']);
+    const { object } = await dumped(cluster, database, { level: 1 }, ['--no-acl']);
     const misplaced: string[] = [];
     for await (const { toc, section, ...piece } of readDump(gunzip(piecesOf(object)))) {
       // A SET stands before the comment of its item; comments follow what they are for.
@@ -150,7 +171,7 @@ describe.each(['sample', 'odd'])('pg_dump of the %s database', (database) => {
   });
 
   test('is read as INSERTs too', async () => {
-    const { object, result } = await dumped(database, { level: 1, chunkBytes: 100_000 }, ['--inserts']);
+    const { object, result } = await dumped(cluster, database, { level: 1, chunkBytes: 100_000 }, ['--inserts']);
     expect(result.tables).toEqual([]);
     const target = `${database}_inserts`;
     await cluster.createDatabase(target, { template: 'template0' });

@@ -96,6 +96,16 @@ describe('DumpScanner', () => {
     expect(() => scanned(sql)).toThrow(expect.objectContaining({ code }));
   });
 
+  test('passes over \\connect where it is allowed, and nothing else', () => {
+    const allowing = (): DumpScanner => new DumpScanner({ connectAllowed: true });
+    expect(scanned('SELECT 1;\n\\connect x\nSELECT 2;\n', allowing())).toEqual([
+      'SELECT 1;',
+      '\\connect x\n',
+      'SELECT 2;',
+    ]);
+    expect(() => scanned('\\! ls\n', allowing())).toThrow(expect.objectContaining({ code: 'MetaCommandRefused' }));
+  });
+
   test.each([['COPY a TO stdout;'], ["COPY a FROM '/x';"], ["COPY a FROM PROGRAM 'x';"]])(
     'takes no rows after %s',
     (sql) => {

@@ -2,13 +2,14 @@ import type { Section } from '@strideiq/core';
 import { passCopyData } from './copy-data.ts';
 import { parseCopyHeader, type CopyHeader } from './copy-header.ts';
 import { countNewlines } from './count-newlines.ts';
-import { decodeName, isScannable } from './encoding.ts';
+import { DumpComments } from './dump-comments.ts';
 import { metaCommandRefused, notUnderstood, truncated } from './errors.ts';
+import { SessionSettings } from './session-settings.ts';
 import type { ScanSettings, Span } from './spans.ts';
 import { endOfLine } from './sql-bytes.ts';
 import { SqlLexer } from './sql-lexer.ts';
 import { StatementText } from './statement-text.ts';
-import { TocReader, type TocItem } from './toc.ts';
+import type { TocItem } from './toc.ts';
 
 type Mode = 'gap' | 'gap-comment' | 'gap-line' | 'statement' | 'copy-line' | 'rows' | 'meta';
 
@@ -17,6 +18,17 @@ const lineLimit = 64 * 1024;
 const tokenLimit = 1024 * 1024;
 const textLimit = 4 * 1024;
 const copyTextLimit = 1024 * 1024;
+
+/** Where a scanner begins that does not begin with the dump. */
+export interface ScannerOptions {
+  /** As in force there. */
+  settings?: ScanSettings | undefined;
+  section?: Section | undefined;
+  /** `pg_dump --create` writes a `\connect`, which is passed over where the output is only looked at. */
+  connectAllowed?: boolean | undefined;
+}
+
+const dumpSettings: ScanSettings = { standardStrings: true, clientEncoding: 'UTF8' };
 
 /**
  * Takes a plain dump apart, as psql would, whatever the pieces in which it comes. `feed` a piece, take spans from `next`
@@ -27,18 +39,10 @@ const copyTextLimit = 1024 * 1024;
  * @throws DumpError `DumpNotUnderstood`, `MetaCommandRefused`
  */
 export class DumpScanner {
-  /** The closing line was met, and nothing but blank space, comments and `\unrestrict` after it. */
-  closingLineSeen = false;
-  /** `-- Dumped from database version 15.14`, and `by pg_dump version`. */
-  dumpedFrom: string | undefined;
-  dumpedBy: string | undefined;
-
-  /** `pg_dump --create` writes a `\connect`, which is passed over where the output is only looked at. */
-  connectAllowed = false;
-
   private readonly lexer = new SqlLexer();
-  private readonly items = new TocReader();
-  private clientEncoding: string;
+  private readonly comments = new DumpComments();
+  private readonly session: SessionSettings;
+  private readonly connectAllowed: boolean;
   private mode: Mode = 'gap';
   private buffer: Buffer = Buffer.alloc(0);
   private at = 0;
@@ -52,29 +56,41 @@ export class DumpScanner {
   private copy: CopyHeader | undefined;
   private atLineStart = true;
 
-  /** @param settings and @param section as they are where the scanner begins; a dump's beginning if left out */
-  constructor(
-    settings: ScanSettings = { standardStrings: true, clientEncoding: 'UTF8' },
-    section: Section = 'pre-data',
-  ) {
-    this.items.section = section;
-    this.lexer.standardStrings = settings.standardStrings;
-    this.clientEncoding = settings.clientEncoding;
+  constructor({ settings = dumpSettings, section = 'pre-data', connectAllowed = false }: ScannerOptions = {}) {
+    this.comments.items.section = section;
+    this.session = new SessionSettings(settings);
+    this.connectAllowed = connectAllowed;
   }
 
   /** Of the dump, as its items tell. */
   get section(): Section {
-    return this.items.section;
+    return this.comments.items.section;
   }
 
   /** The item that the current statements belong to. */
   get toc(): TocItem | undefined {
-    return this.items.item;
+    return this.comments.items.item;
+  }
+
+  /** The closing line was met, and nothing but blank space, comments and `\unrestrict` after it. */
+  get closingLineSeen(): boolean {
+    return this.comments.closingLineSeen;
+  }
+
+  /** As in `-- Dumped from database version 15.14`. */
+  get dumpedFrom(): string | undefined {
+    return this.comments.dumpedFrom;
+  }
+
+  /** As in `-- Dumped by pg_dump version 15.14`. */
+  get dumpedBy(): string | undefined {
+    return this.comments.dumpedBy;
   }
 
   /** As the dump has set them so far; what a scanner of a later stretch needs to begin with. */
   get settings(): ScanSettings {
-    return { standardStrings: this.lexer.standardStrings, clientEncoding: this.clientEncoding };
+    const { standardStrings, clientEncoding } = this.session;
+    return { standardStrings, clientEncoding };
   }
 
   /** Bytes taken apart so far: where the next span begins. */
@@ -176,9 +192,9 @@ export class DumpScanner {
           this.mode = 'gap-line';
           return this.takeGap(b.length);
         }
-        const toc = this.commentLine(b.subarray(i, end < 0 ? b.length : end));
+        const isItem = this.comments.read(b.subarray(i, end < 0 ? b.length : end), this.session.clientEncoding);
         i = end < 0 ? b.length - 1 : end - 1;
-        if (toc) return this.takeGap(i + 1, toc);
+        if (isItem) return this.takeGap(i + 1, this.toc);
         continue;
       }
       if (c === 0x2f && second === 0x2a) {
@@ -213,19 +229,9 @@ export class DumpScanner {
     return this.takeGap(end < 0 ? this.buffer.length : end);
   }
 
-  /** A whole comment line between statements, as pg_backup_archiver.c writes them. */
-  private commentLine(bytes: Buffer): TocItem | undefined {
-    const line = decodeName(bytes, this.clientEncoding).trimEnd();
-    if (/^-- PostgreSQL database (?:cluster )?dump complete$/.test(line)) this.closingLineSeen = true;
-    const [, what, version] = /^-- Dumped (from database|by pg_dump) version (.+)$/.exec(line) ?? [];
-    if (what === 'from database') this.dumpedFrom = version;
-    if (what === 'by pg_dump') this.dumpedBy = version;
-    return this.items.read(line) ? this.items.item : undefined;
-  }
-
   private beginStatement(offset: number): void {
-    this.closingLineSeen = false;
-    this.lexer.reset();
+    this.comments.closingLineSeen = false;
+    this.lexer.reset(this.session.standardStrings);
     this.statementAt = offset;
     this.text.clear();
     this.copy = undefined;
@@ -247,12 +253,12 @@ export class DumpScanner {
       return { kind: 'statement', bytes, first, last: false, text: undefined, copy: undefined };
     }
     if (ended) this.mode = 'gap';
-    if (text && this.lexer.firstWord === 'set') this.follow(text);
+    if (text && this.lexer.firstWord === 'set') this.session.follow(text, this.statementAt);
     return { kind: 'statement', bytes, first, last: ended, text, copy: undefined };
   }
 
   private beginsCopy(text: Buffer | undefined): boolean {
-    const header = text ? parseCopyHeader(text, this.clientEncoding) : 'odd';
+    const header = text ? parseCopyHeader(text, this.session.clientEncoding) : 'odd';
     if (header === 'odd') {
       throw notUnderstood('A COPY takes its rows in a form that pg_dump does not write', this.statementAt);
     }
@@ -276,7 +282,7 @@ export class DumpScanner {
     this.lines++;
     this.mode = 'rows';
     this.atLineStart = true;
-    if (this.section === 'pre-data') this.items.section = 'data';
+    if (this.section === 'pre-data') this.comments.items.section = 'data';
     const text = this.text.whole(copyTextLimit);
     return { kind: 'statement', bytes, first: false, last: true, text, copy: this.copy };
   }
@@ -307,26 +313,10 @@ export class DumpScanner {
     if (!found && !(this.connectAllowed && command.startsWith('\\connect '))) {
       throw metaCommandRefused(command.slice(0, 100), this.lines, offset);
     }
-    if (found && found[1] === undefined) this.closingLineSeen = false;
+    if (found?.[1] === undefined) this.comments.closingLineSeen = false;
     this.lines++;
     this.mode = 'gap';
     return { kind: 'meta', bytes };
-  }
-
-  /** `SET` statements that change how the rest is to be read. */
-  private follow(text: Buffer): void {
-    const [, name = '', value = ''] =
-      /^SET\s+(standard_conforming_strings|client_encoding)\s*(?:=|\sTO\s)\s*'?(\w+)'?\s*;$/i.exec(
-        text.toString('latin1'),
-      ) ?? [];
-    if (name.toLowerCase() === 'standard_conforming_strings') {
-      this.lexer.standardStrings = /^(?:on|true|yes|1)$/i.test(value);
-    }
-    if (name.toLowerCase() !== 'client_encoding') return;
-    if (!isScannable(value)) {
-      throw notUnderstood(`The dump is in ${value}, in which a backslash may be half of a character`, this.statementAt);
-    }
-    this.clientEncoding = value;
   }
 }
 

@@ -12,14 +12,13 @@ export type LexerState = 'sql' | 'quote' | 'escape-quote' | 'identifier' | 'doll
  * function of that name does not swallow the rest of the dump.
  */
 export class SqlLexer {
-  /** `standard_conforming_strings`: whether a backslash in '…' is just a backslash. */
-  standardStrings = true;
   state: LexerState = 'sql';
   /** The statement's `;` was met; `reset` begins the next one. */
   ended = false;
   /** First word of the statement in lower case; empty where it is no short unquoted word. */
   firstWord = '';
 
+  private standardStrings = true;
   private words = 0;
   /** First letters of the leading words that matter, as psqlscan.l keeps them: `cf` is CREATE FUNCTION. */
   private prefix = '';
@@ -30,8 +29,12 @@ export class SqlLexer {
   private commentDepth = 0;
   private tag: Buffer = Buffer.alloc(0);
 
-  /** Begins a statement. */
-  reset(): void {
+  /**
+   * Begins a statement.
+   * @param standardStrings `standard_conforming_strings`: whether a backslash in '…' is just a backslash
+   */
+  reset(standardStrings: boolean): void {
+    this.standardStrings = standardStrings;
     this.state = 'sql';
     this.ended = false;
     this.firstWord = '';

@@ -32,7 +32,7 @@ export class StretchCheck {
 
   /** @param maxBytes SQL beyond which it is not what was written */
   constructor(settings: ScanSettings | undefined, maxBytes: number = Number.POSITIVE_INFINITY) {
-    this.scanner = new DumpScanner(settings);
+    this.scanner = new DumpScanner({ settings });
     this.maxBytes = maxBytes;
     // Output is used up as it comes, so that none of it piles up; an error there ends the reading, like one of zlib's.
     this.inflater.on('data', (sql: Buffer) => this.attempt(() => this.scan(sql)));
