@@ -4,6 +4,7 @@ import { AgentError } from '../errors.ts';
 import type { ChildProcess } from '../postgres/child-process.ts';
 import { startTool, type Tool } from '../postgres/client-tools.ts';
 import type { Connection } from '../postgres/connect.ts';
+import { setsPrivileges } from '../postgres/privilege-statements.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
 import { largeObjectRights } from './large-object-rights.ts';
 
@@ -45,7 +46,7 @@ export async function dumpPrivileges(options: PrivilegesOptions): Promise<Buffer
   );
   const statements: Buffer[] = [];
   for await (const piece of readDump(finished(schema, 'pg_dump'), { connectAllowed: true })) {
-    if (piece.kind === 'statement' && belongsHere.test(piece.sql.toString('latin1'))) {
+    if (piece.kind === 'statement' && belongsHere(piece.sql)) {
       statements.push(piece.sql, Buffer.from('\n'));
     }
   }
@@ -56,17 +57,12 @@ export async function dumpPrivileges(options: PrivilegesOptions): Promise<Buffer
   );
 }
 
-/** A role as pg_dump prints it, one character a byte. */
-const role = /(?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)/.source;
+/** The settings that the statements' own text depends on. */
+const setting = /^\s*SET (client_encoding|standard_conforming_strings)\b/;
 
-/**
- * What `--no-owner --no-acl` and a dump without `--create` leave out; and the settings that its own text depends on.
- * Only heads and ends are looked at, since names in between may hold anything, semicolons too.
- */
-const belongsHere = new RegExp(
-  String.raw`^\s*(?:(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL FOR ${role} ON DATABASE|ALTER ROLE ${role} IN DATABASE|SET (?:client_encoding|standard_conforming_strings))\b|ALTER [A-Z ]+ .* OWNER TO ${role};\s*$)`,
-  's',
-);
+function belongsHere(statement: Buffer): boolean {
+  return setsPrivileges(statement) || setting.test(statement.toString('latin1', 0, 100));
+}
 
 /** A tool's output that ends only when the tool exited 0. */
 async function* finished(child: ChildProcess, name: string): AsyncGenerator<Buffer> {

@@ -1,4 +1,4 @@
-import { idSchema, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
+import { CoreError, idSchema, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { findBackups, manifestKeyOf, readManifest, type FoundBackup, type FoundManifest } from './find-backups.ts';
@@ -8,8 +8,10 @@ export interface BackupSource {
   opened: OpenedStore;
   dumpKey: string;
   sizeBytes: number;
-  /** Undefined for a dump that no agent made, or whose manifest is gone. */
+  /** Undefined for a dump that no agent made, or whose manifest is gone or cannot be read. */
   found: FoundManifest | undefined;
+  /** Why the manifest that is there cannot be read. */
+  unreadable?: string;
 }
 
 /** Opens the folder or bucket of a path or an `s3://` URL that no configured store holds. */
@@ -19,7 +21,7 @@ export type OpenPlace = (reference: string) => Promise<{ opened: OpenedStore; ke
  * Finds what REF names: a backup id, an object name, a path, an `s3://` URL, or `latest` (contract.md). Of several
  * copies the first store's is taken.
  * @param nowMs a backup dated in the future never counts as the latest
- * @throws AgentError `BackupNotFound`; CoreError `ManifestInvalid`
+ * @throws AgentError `BackupNotFound`
  */
 export async function resolveReference(
   reference: string,
@@ -51,12 +53,17 @@ function isWhole(backup: FoundBackup): boolean {
   return backup.copies.some((copy) => copy.hasManifest && copy.sizeBytes !== undefined);
 }
 
-/** A copy with its manifest before one without. */
+/** A copy whose manifest can be read before one whose can not, or that has none. */
 async function firstCopy(backup: FoundBackup): Promise<BackupSource> {
   const present = backup.copies.filter((copy) => copy.sizeBytes !== undefined);
-  const copy = present.find(({ hasManifest }) => hasManifest) ?? present[0];
-  if (!copy) throw notFound(backup.names.stem, [], []);
-  return sourceOf(copy.opened, copy.dumpKey, copy.dumpKey);
+  let first: BackupSource | undefined;
+  for (const copy of present) {
+    const source = await sourceOf(copy.opened, copy.dumpKey, copy.dumpKey);
+    if (source.found) return source;
+    first ??= source;
+  }
+  if (!first) throw notFound(backup.names.stem, [], []);
+  return first;
 }
 
 async function byId(id: string, stores: readonly OpenedStore[]): Promise<BackupSource> {
@@ -76,11 +83,14 @@ async function sourceOf(opened: OpenedStore, dumpKey: string, reference: string)
   const object = await opened.store.head(dumpKey);
   if (!object) throw notFound(reference, [opened], []);
   const manifestKey = manifestKeyOf(dumpKey);
-  const found =
-    manifestKey !== dumpKey && (await opened.store.head(manifestKey))
-      ? await readManifest(opened, manifestKey)
-      : undefined;
-  return { opened, dumpKey, sizeBytes: object.sizeBytes, found };
+  const source = { opened, dumpKey, sizeBytes: object.sizeBytes };
+  if (manifestKey === dumpKey || !(await opened.store.head(manifestKey))) return { ...source, found: undefined };
+  try {
+    return { ...source, found: await readManifest(opened, manifestKey) };
+  } catch (error) {
+    if (!(error instanceof CoreError && error.code === 'ManifestInvalid')) throw error;
+    return { ...source, found: undefined, unreadable: error.message };
+  }
 }
 
 function notFound(reference: string, stores: readonly OpenedStore[], backups: readonly FoundBackup[]): AgentError {

@@ -43,7 +43,7 @@ export async function backup(
       const copy = outcome.copies.find(({ store, state }) => store === opened.name && state === 'stored');
       if (!copy) continue;
       const source: BackupSource = await resolveReference(copy.dumpKey, [opened], host.openPlace, now());
-      verifications.push(await verifyCopy(source, output.progress, signal));
+      verifications.push(await verifyCopy(source, { key, journal, progress: output.progress, signal }));
     }
   }
   const failed = outcome.copies.filter((copy) => copy.state === 'failed');
@@ -69,6 +69,7 @@ export async function backup(
   );
   for (const copy of failed) output.note(`error: the copy in ${copy.store} (${copy.location}) failed: ${copy.error}`);
   for (const one of corrupt) output.note(`error: the copy in ${one.store} is corrupt: ${one.problems.join('; ')}`);
+  if (failed.some((copy) => copy.errorCode === 'Interrupted')) return 130;
   return failed.length + corrupt.length > 0 ? 1 : 0;
 }
 

@@ -13,9 +13,16 @@ export async function show(command: Command, reference: string, options: { datab
   const { manifest } = trust;
   if (!manifest) {
     const { dumpKey, sizeBytes, opened } = source;
+    const why = source.unreadable ?? 'it has no manifest.';
     output.result(
-      { name: dumpKey, sizeBytes, location: opened.store.location, managed: false },
-      `${dumpKey} in ${opened.store.location}, ${prettyBytes(sizeBytes)}: unmanaged, it has no manifest.\nIt can be verified and restored all the same.`,
+      {
+        name: dumpKey,
+        sizeBytes,
+        location: opened.store.location,
+        managed: false,
+        unreadable: source.unreadable ?? null,
+      },
+      `${dumpKey} in ${opened.store.location}, ${prettyBytes(sizeBytes)}: unmanaged, ${why}\nIt can be verified and restored all the same.`,
     );
     return 0;
   }

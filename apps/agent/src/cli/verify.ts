@@ -13,7 +13,7 @@ export async function verify(
 ): Promise<number> {
   const { host, output, surroundings } = command;
   const { source, database } = await sourceOfReference(command, reference, options.database);
-  const { journal, configuration } = host;
+  const { journal, key, configuration } = host;
   const { now, signal } = surroundings;
   const sources: BackupSource[] = [];
   // A path or URL names one copy; everything else names a backup with all of its copies.
@@ -31,14 +31,14 @@ export async function verify(
       reference,
       sources: sources.length > 0 ? sources : [source],
     },
-    { journal, now, progress: output.progress, signal },
+    { journal, key, now, progress: output.progress, signal },
   );
   output.result({ copies: verifications }, verifications.map(describe).join('\n'));
   return verifications.some((one) => one.state === 'corrupt') ? 1 : 0;
 }
 
 function describe(one: Verification): string {
-  const { state, dumpKey, location, bytes, rawBytes, tables, problems, comparedWith } = one;
+  const { state, dumpKey, location, bytes, rawBytes, tables, problems, comparedWith, trusted } = one;
   const rows = tables.reduce((sum, table) => sum + table.rows, 0).toLocaleString('en');
   if (state === 'corrupt')
     return `CORRUPT   ${dumpKey} in ${location}\n${problems.map((text) => `  ${text}`).join('\n')}`;
@@ -46,5 +46,9 @@ function describe(one: Verification): string {
     comparedWith === 'manifest'
       ? 'checksum, gzip, closing line, index and row counts agree with the manifest'
       : 'gzip and closing line are whole; it has no manifest to compare with';
-  return `verified  ${dumpKey} in ${location}\n  ${prettyBytes(bytes)}, ${prettyBytes(rawBytes)} of SQL, ${rows} rows of ${tables.length} tables: ${against}`;
+  const stranger =
+    comparedWith === 'manifest' && !trusted
+      ? '\n  Its manifest was not written by this host: restoring it as a superuser needs --trust-source.'
+      : '';
+  return `verified  ${dumpKey} in ${location}\n  ${prettyBytes(bytes)}, ${prettyBytes(rawBytes)} of SQL, ${rows} rows of ${tables.length} tables: ${against}${stranger}`;
 }

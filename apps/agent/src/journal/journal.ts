@@ -146,3 +146,8 @@ export class Journal {
     this.#db.$client.close();
   }
 }
+  /** Whether this host has written a manifest for that backup. */
+  wroteManifestOf(backupId: string): boolean {
+    return this.#db.select({ runId: seals.runId }).from(seals).where(eq(seals.backupId, backupId)).get() !== undefined;
+  }
+

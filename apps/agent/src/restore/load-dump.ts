@@ -3,6 +3,7 @@ import { gunzip, readChunks, readDump, type DumpPiece } from '@strideiq/dump';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
+import { setsPrivileges } from '../postgres/privilege-statements.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
 
@@ -56,6 +57,7 @@ class Load {
   readonly #options: LoadOptions;
   readonly #tables = new Map<string, TableRows>();
   readonly #notes: string[] = [];
+  #privilegesLeftOut = 0;
   #rawBytes = 0;
   #rows = 0;
 
@@ -75,10 +77,21 @@ class Load {
       await this.#session.run(sql);
     } catch (error) {
       const setting = unknownSetting(sql, error);
-      if (setting === undefined) throw this.#failure(error, headOf(sql));
-      this.#notes.push(`The server does not know the setting ${setting}, which was left out.`);
+      if (setting !== undefined)
+        this.#notes.push(`The server does not know the setting ${setting}, which was left out.`);
+      else if (this.#mayLeaveOut(sql, error)) this.#privilegesLeftOut++;
+      else throw this.#failure(error, headOf(sql));
     }
     this.#report();
+  }
+
+  /**
+   * Dumps of others set owners and grants in their midst, for roles that may not be here or not ours to act for: the
+   * rows are worth more than they. Ours hold none.
+   */
+  #mayLeaveOut(sql: Buffer, error: unknown): boolean {
+    const refused = error instanceof Error && 'code' in error && ['42501', '42704'].includes(String(error.code));
+    return refused && this.#options.manifest === undefined && setsPrivileges(sql);
   }
 
   async #copy(piece: Extract<DumpPiece, { kind: 'copy' }>): Promise<void> {
@@ -131,7 +144,13 @@ class Load {
   }
 
   result(): LoadResult {
-    return { tables: [...this.#tables.values()], notes: this.#notes };
+    const leftOut =
+      this.#privilegesLeftOut === 0
+        ? []
+        : [
+            `${this.#privilegesLeftOut} statements that set owners, grants or settings were left out: their roles are not here, or the restoring role may not act for them.`,
+          ];
+    return { tables: [...this.#tables.values()], notes: [...this.#notes, ...leftOut] };
   }
 }
 

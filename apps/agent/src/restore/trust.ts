@@ -1,4 +1,4 @@
-import { isSignedBy, type Manifest, type SigningKey } from '@strideiq/core';
+import { isSignedBy, keyIdOf, type Manifest, type SigningKey } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -12,8 +12,9 @@ export type Trust =
  * SQL from a bucket is code. It is trusted when its manifest was signed by this host's key, or is known to this host's
  * journal; every chunk is then checked against that manifest before it runs.
  */
-export function judgeTrust({ found, dumpKey, sizeBytes }: BackupSource, key: SigningKey, journal: Journal): Trust {
-  if (!found) return { trusted: false, manifest: undefined, because: `${dumpKey} has no manifest` };
+export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journal): Trust {
+  const { found, dumpKey, sizeBytes, unreadable } = source;
+  if (!found) return { trusted: false, manifest: undefined, because: unreadable ?? `${dumpKey} has no manifest` };
   const { manifest, json, sha256 } = found;
   if (manifest.object.bytes !== sizeBytes) {
     throw new AgentError(
@@ -31,6 +32,19 @@ export function judgeTrust({ found, dumpKey, sizeBytes }: BackupSource, key: Sig
 }
 
 /**
+ * What shows that a manifest is not the one that this host wrote, or undefined. Another host's manifest is none of ours
+ * to judge: it is neither trusted nor forged.
+ */
+export function forgeryOf({ found }: BackupSource, key: SigningKey, journal: Journal): string | undefined {
+  if (!found) return undefined;
+  const { manifest, json, sha256 } = found;
+  if (isSignedBy(json, key.publicPem) || journal.knowsManifest(manifest.backupId, sha256)) return undefined;
+  if (manifest.signature?.keyId === keyIdOf(key.publicPem)) return 'the manifest was changed after this host signed it';
+  if (journal.wroteManifestOf(manifest.backupId)) return 'the manifest is not the one that this host wrote';
+  return undefined;
+}
+
+/**
  * What is not trusted runs only without superuser rights, or when the person says so.
  * @throws AgentError `SourceUntrusted`
  */
@@ -38,7 +52,7 @@ export function checkTrust(trust: Trust, superuser: boolean, trustSource: boolea
   if (trust.trusted || trustSource || !superuser) return;
   throw new AgentError(
     'SourceUntrusted',
-    `${dumpKey} is not trusted: ${trust.because}. Its SQL would run with superuser rights.`,
+    `${dumpKey} is not trusted: ${trust.because.replace(/\.$/, '')}. Its SQL would run with superuser rights.`,
     'Restore with a role that is no superuser, or, if you know where this file comes from, say --trust-source.',
   );
 }

@@ -1,8 +1,6 @@
 import { newId } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
-import type { Journal } from '../journal/journal.ts';
-import type { ReportProgress } from '../progress/progress.ts';
-import { verifyCopy, type Verification } from './verify-copy.ts';
+import { verifyCopy, type Verification, type VerifyDependencies } from './verify-copy.ts';
 
 export interface VerifyRequest {
   environment: string;
@@ -14,21 +12,18 @@ export interface VerifyRequest {
   sources: readonly BackupSource[];
 }
 
-export interface VerifyDependencies {
-  journal: Journal;
+export interface RunVerifyDependencies extends VerifyDependencies {
   now: () => number;
-  progress: ReportProgress;
-  signal: AbortSignal;
 }
 
 /** Reads copies back, one after another. The run succeeds when it could read them; what it found is in the result. */
-export async function runVerify(request: VerifyRequest, deps: VerifyDependencies): Promise<Verification[]> {
+export async function runVerify(request: VerifyRequest, deps: RunVerifyDependencies): Promise<Verification[]> {
   const { environment, database, databaseId, reference, sources } = request;
   return deps.journal.record(
     { id: newId(deps.now()), kind: 'verify', environment, database, databaseId, detail: { source: reference } },
     async () => {
       const result: Verification[] = [];
-      for (const source of sources) result.push(await verifyCopy(source, deps.progress, deps.signal));
+      for (const source of sources) result.push(await verifyCopy(source, deps));
       return { result, detail: { warnings: result.flatMap(({ problems }) => problems) } };
     },
   );

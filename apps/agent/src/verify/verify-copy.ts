@@ -1,8 +1,11 @@
-import type { TableRows } from '@strideiq/core';
+import { isSignedBy, type SigningKey, type TableRows } from '@strideiq/core';
 import { verifyDump } from '@strideiq/dump';
 import { createHash } from 'node:crypto';
 import type { BackupSource } from '../backups/resolve-reference.ts';
+import type { FoundManifest } from '../backups/find-backups.ts';
+import type { Journal } from '../journal/journal.ts';
 import type { ReportProgress } from '../progress/progress.ts';
+import { forgeryOf } from '../restore/trust.ts';
 import { readAll } from '../stores/opened-store.ts';
 
 /** What reading every byte of a copy back has shown. */
@@ -17,8 +20,17 @@ export interface Verification {
   tables: TableRows[];
   /** What was compared with: without a manifest only gzip and the closing line tell. */
   comparedWith: 'manifest' | 'nothing';
+  /** Whether this host wrote its manifest: only then its SQL may run with superuser rights without asking. */
+  trusted: boolean;
   /** Empty where it is whole. */
   problems: string[];
+}
+
+export interface VerifyDependencies {
+  key: SigningKey;
+  journal: Journal;
+  progress: ReportProgress;
+  signal: AbortSignal;
 }
 
 /**
@@ -26,11 +38,8 @@ export interface Verification {
  * privileges beside it.
  * @throws StorageError where it cannot be read at all; what is wrong with its content is in `problems`
  */
-export async function verifyCopy(
-  source: BackupSource,
-  progress: ReportProgress,
-  signal: AbortSignal,
-): Promise<Verification> {
+export async function verifyCopy(source: BackupSource, deps: VerifyDependencies): Promise<Verification> {
+  const { progress, signal, key, journal } = deps;
   const { opened, dumpKey, found } = source;
   const { store, name } = opened;
   const manifest = found?.manifest;
@@ -46,17 +55,19 @@ export async function verifyCopy(
   }
   const expected = manifest && { ...manifest.object, chunks: manifest.chunks, tables: manifest.tables };
   const result = await verifyDump(watched(), expected);
-  const problems = [...result.problems];
+  const forgery = forgeryOf(source, key, journal);
+  const told = [source.unreadable, forgery].filter((each) => each !== undefined);
+  const problems = [...told, ...result.problems];
   if (manifest?.privileges) {
-    const { name: key, sha256 } = manifest.privileges;
-    const sidecar = await store.head(key);
-    if (!sidecar) problems.push(`${key} is missing`);
+    const { name: sidecarKey, sha256 } = manifest.privileges;
+    const sidecar = await store.head(sidecarKey);
+    if (!sidecar) problems.push(`${sidecarKey} is missing`);
     else if (
       createHash('sha256')
-        .update(await readAll(await store.get(key)))
+        .update(await readAll(await store.get(sidecarKey)))
         .digest('hex') !== sha256
     ) {
-      problems.push(`${key} is not the file that was made: its SHA-256 differs`);
+      problems.push(`${sidecarKey} is not the file that was made: its SHA-256 differs`);
     }
   }
   return {
@@ -69,6 +80,11 @@ export async function verifyCopy(
     sha256: result.sha256,
     tables: result.tables,
     comparedWith: manifest ? 'manifest' : 'nothing',
+    trusted: found !== undefined && isOwn(found, deps),
     problems,
   };
+}
+
+function isOwn({ manifest, json, sha256 }: FoundManifest, { key, journal }: VerifyDependencies): boolean {
+  return isSignedBy(json, key.publicPem) || journal.knowsManifest(manifest.backupId, sha256);
 }
