@@ -1,5 +1,5 @@
 import { databaseIdOf, type SigningKey } from '@strideiq/core';
-import { openDirectoryStore, openS3Store, withRetry } from '@strideiq/storage';
+import { openDirectoryStore, openS3Store, usualRetries, withRetry, type RetryPolicy } from '@strideiq/storage';
 import { hostname } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import type { BackupRequest } from './backup/run-backup.ts';
@@ -29,8 +29,8 @@ export interface Surroundings {
   secrets: Set<string>;
 }
 
-/** How long a store may take nothing before it is dropped (dump-format.md, "Writing" 5). */
-const stallLimitMs = 60_000;
+/** Of stores that are opened by a path or URL, for no database in particular. */
+const usualStallLimitMs = 60_000;
 
 /** The agent of this host, with everything built: the one place where parts are handed to each other. */
 export class Host {
@@ -67,24 +67,28 @@ export class Host {
   /** @param only names of stores; left out: all of the database's */
   async storesOf(database: DatabaseConfiguration, only?: readonly string[]): Promise<OpenedStore[]> {
     const placed = storesOf(this.configuration, database).filter(({ name }) => only?.includes(name) ?? true);
-    return Promise.all(placed.map(async (store) => this.#open(store)));
+    return Promise.all(placed.map(async (store) => this.#open(store, database.dump.stallLimitMs)));
   }
 
-  async #open(placed: PlacedStore): Promise<OpenedStore> {
+  async #open(placed: PlacedStore, stallLimitMs = usualStallLimitMs): Promise<OpenedStore> {
+    const retry = retriesWithin(stallLimitMs);
     const store =
       placed.type === 'directory'
         ? openDirectoryStore({ path: placed.path, host: hostname() })
-        : await this.#openS3(placed);
-    const opened = { name: placed.name, kind: placed.type, store: withRetry(store) };
+        : await this.#openS3(placed, { requestTimeoutMs: stallLimitMs, retry });
+    const opened = { name: placed.name, kind: placed.type, store: withRetry(store, retry) };
     this.#opened.push(opened);
     return opened;
   }
 
-  async #openS3(placed: Omit<S3StoreConfiguration, 'type'>) {
+  async #openS3(
+    placed: Omit<S3StoreConfiguration, 'type'>,
+    patience: { requestTimeoutMs: number; retry: RetryPolicy },
+  ) {
     const { credentials: from, objectLock: _, ...options } = placed;
     const { credentials, secrets } = await resolveS3Credentials(from, this.surroundings.env);
     for (const secret of secrets) this.surroundings.secrets.add(secret);
-    const given = Object.entries({ ...options, credentials }).filter(([, value]) => value !== undefined);
+    const given = Object.entries({ ...options, credentials, ...patience }).filter(([, value]) => value !== undefined);
     return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
   }
 
@@ -128,7 +132,7 @@ export class Host {
       lockWaitLimitMs: dump.lockWaitLimitMs,
       hangLimitMs: dump.hangLimitMs,
       snapshotAgeLimitMs: dump.snapshotAgeLimitMs,
-      stallLimitMs,
+      stallLimitMs: dump.stallLimitMs,
       ...(dump.pgDump === undefined ? {} : { pgDump: dump.pgDump }),
     };
   }
@@ -137,4 +141,13 @@ export class Host {
     for (const { store } of this.#opened) store.close();
     this.journal.close();
   }
+}
+
+/** A silent store must not hold up the others for as many silences as there are tries. */
+function retriesWithin(stallLimitMs: number): RetryPolicy {
+  return {
+    ...usualRetries,
+    longestDelayMs: Math.min(usualRetries.longestDelayMs, stallLimitMs / 2),
+    withinMs: stallLimitMs,
+  };
 }

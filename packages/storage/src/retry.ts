@@ -10,6 +10,11 @@ export interface RetryPolicy {
   firstDelayMs: number;
   /** Where the bound stops doubling. */
   longestDelayMs: number;
+  /**
+   * No further try begins once this long has passed since the first failure. Left out: the number of tries alone
+   * decides, which for a server that answers nothing is that many times the request's own time limit.
+   */
+  withinMs?: number;
 }
 
 /** About two minutes of patience in all: longer than a gateway's restart, shorter than an operator's. */
@@ -25,6 +30,7 @@ export async function retrying<T>(
   policy: RetryPolicy,
   signal?: AbortSignal,
 ): Promise<T> {
+  let firstFailedAt: number | undefined;
   return await pRetry(async (attemptNumber) => await attempt(attemptNumber - 1), {
     retries: policy.retries,
     // p-retry's own jitter waits at least the full delay, so a fleet that failed together comes back together.
@@ -32,6 +38,8 @@ export async function retrying<T>(
     ...(signal ? { signal } : {}),
     shouldRetry: async ({ error, retriesConsumed }) => {
       if (!isTransient(error)) return false;
+      firstFailedAt ??= performance.now();
+      if (performance.now() - firstFailedAt >= (policy.withinMs ?? Number.POSITIVE_INFINITY)) return false;
       await waitAfter(retriesConsumed, policy, signal);
       return true;
     },

@@ -15,7 +15,7 @@ const longestAbortMs = 30_000;
  */
 export async function abortUpload(bucket: S3Bucket, key: string, UploadId: string): Promise<void> {
   const at = { ...bucket.at(key), UploadId };
-  const end = AbortSignal.timeout(longestAbortMs);
+  const end = AbortSignal.timeout(Math.min(longestAbortMs, bucket.requestTimeoutMs));
   const aborting = { action: 's3:AbortMultipartUpload', key, signal: end };
   const asking = { action: 's3:ListMultipartUploadParts', key, signal: end };
   for (let delayMs = 50; ; delayMs = Math.min(2 * delayMs, 5_000)) {

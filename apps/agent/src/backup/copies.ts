@@ -68,7 +68,7 @@ export class Copy {
   /** Begins to take the stream; the object commits when the stream ends whole. */
   upload(names: BackupNames, fanOut: FanOut): void {
     if (this.failed) return;
-    const feed = fanOut.feed();
+    const feed = fanOut.feed({ watchesItself: this.opened.kind === 's3' });
     this.#feed = feed;
     this.#upload = this.#attempt(async () => {
       const stored = await this.opened.store.put(names.dump, feed, {
@@ -102,18 +102,26 @@ export class Copy {
 
   outcome(planned: PlannedCopy): CopyOutcome {
     if (!this.failed) return { ...planned, state: 'stored', sizeBytes: this.#storedBytes ?? 0 };
-    return { ...planned, state: 'failed', errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
+    const failed = { state: 'failed' as const, errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
+    return { ...planned, ...failed, ...(this.#upload === undefined ? {} : { mayHaveLeft: true as const }) };
   }
 }
 
 /**
  * Everything that follows the dump in a store; each step may be repeated, so that a killed backup can be finished.
  * Once the manifest is there the copy is good: what fails after it is a warning.
+ * @param newest whether LATEST is to become this one: a killed backup may be finished only after the next was made
  */
-export async function completeCopy({ store, name }: OpenedStore, sealed: Sealed, warnings: string[]): Promise<void> {
+export async function completeCopy(
+  { store, name }: OpenedStore,
+  sealed: Sealed,
+  warnings: string[],
+  newest = true,
+): Promise<void> {
   const { names, manifest, privileges } = sealed;
   if (privileges && !(await store.head(names.privileges))) await store.put(names.privileges, once(privileges));
   if (!(await store.head(names.manifest))) await store.put(names.manifest, once(manifest));
+  if (!newest) return;
   try {
     await store.copy(names.dump, fixedNames.latestDump, { replace: true });
     await store.copy(names.manifest, fixedNames.latestManifest, { replace: true });

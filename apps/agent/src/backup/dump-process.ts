@@ -25,6 +25,7 @@ export class DumpProcess {
   /** When it last gave us something, or when we last let it wait; milliseconds of `performance.now()`. */
   #lastMovedAt = performance.now();
   #waitingForUs = false;
+  #hasEnded = false;
 
   constructor(options: DumpProcessOptions) {
     this.#applicationName = options.applicationName;
@@ -60,6 +61,7 @@ export class DumpProcess {
     this.#lastMovedAt = performance.now();
     if (step.done !== true) return step;
     const outcome = await this.#child.ended;
+    this.#hasEnded = true;
     if (this.#failure) throw this.#failure;
     if (outcome.exitCode === 0) return step;
     const how = outcome.signal
@@ -72,9 +74,9 @@ export class DumpProcess {
     );
   }
 
-  /** Milliseconds that pg_dump has given nothing although we were reading. */
+  /** Milliseconds that pg_dump has given nothing although we were reading; one that has ended is not silent. */
   get silentMs(): number {
-    return this.#waitingForUs ? 0 : performance.now() - this.#lastMovedAt;
+    return this.#waitingForUs || this.#hasEnded ? 0 : performance.now() - this.#lastMovedAt;
   }
 
   /**

@@ -5,7 +5,8 @@ const queueBytes = 1 << 20;
 
 /**
  * One stream to several stores at once. The slowest live store sets the pace; a store that takes nothing for the stall
- * limit is dropped, and the others go on.
+ * limit is dropped, and the others go on. A store that watches its own connection is trusted to fail by itself: what it
+ * tells of its progress is too coarse to judge a slow line by.
  */
 export class FanOut {
   readonly #feeds: Feed[] = [];
@@ -16,9 +17,12 @@ export class FanOut {
     this.#stallLimitMs = stallLimitMs;
   }
 
-  /** A store's own view of the stream. To be called before the first `write`. */
-  feed(): Feed {
-    const feed = new Feed();
+  /**
+   * A store's own view of the stream. To be called before the first `write`.
+   * @param options `watchesItself`: the store's put fails by itself once its connection is silent
+   */
+  feed(options: { watchesItself: boolean } = { watchesItself: false }): Feed {
+    const feed = new Feed(options.watchesItself ? Number.POSITIVE_INFINITY : this.#stallLimitMs);
     this.#feeds.push(feed);
     return feed;
   }
@@ -58,7 +62,7 @@ export class FanOut {
   async #roomIn(feed: Feed): Promise<void> {
     while (feed.isFull) {
       const waited = performance.now() - feed.lastTakenAt;
-      if (waited >= this.#stallLimitMs) {
+      if (waited >= feed.stallLimitMs) {
         feed.fail(
           new AgentError(
             'StoreStalled',
@@ -68,7 +72,7 @@ export class FanOut {
         );
         return;
       }
-      await feed.change(this.#stallLimitMs - waited);
+      await feed.change(feed.stallLimitMs - waited);
     }
   }
 }
@@ -83,8 +87,14 @@ export class Feed implements AsyncIterable<Uint8Array> {
   #wakeWriter: (() => void) | undefined;
   /** Aborts what the store is doing when it is dropped: a stalled request would never come back for the next byte. */
   readonly #abort = new AbortController();
+  /** How long it may take nothing; infinite where the store watches itself. */
+  readonly stallLimitMs: number;
   lastTakenAt = performance.now();
   closed = false;
+
+  constructor(stallLimitMs: number) {
+    this.stallLimitMs = stallLimitMs;
+  }
 
   get isFull(): boolean {
     return !this.closed && this.#queuedBytes >= queueBytes;
@@ -125,7 +135,7 @@ export class Feed implements AsyncIterable<Uint8Array> {
     this.#wakeWriter?.();
   }
 
-  /** The store has moved on although it asked for nothing: a large part is on its way. */
+  /** The store has moved on although it asked for nothing. */
   moved(): void {
     this.lastTakenAt = performance.now();
   }
@@ -133,7 +143,7 @@ export class Feed implements AsyncIterable<Uint8Array> {
   /** Resolves when something was taken, or after `timeoutMs`. */
   async change(timeoutMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = Number.isFinite(timeoutMs) ? setTimeout(resolve, timeoutMs) : undefined;
       this.#wakeWriter = () => {
         clearTimeout(timer);
         resolve();

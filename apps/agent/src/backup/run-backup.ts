@@ -175,6 +175,8 @@ class BackupRun {
       work.warnings = warnings;
       this.#seal(sealed);
       this.#deps.progress({ phase: 'storing' });
+      // What remains is the stores' own: the server need not keep old rows for us as long as that takes.
+      await leader.release().catch(() => undefined);
       fanOut.end();
     } catch (error) {
       fanOut.fail(error as Error);
@@ -186,11 +188,25 @@ class BackupRun {
     } finally {
       guard.stop();
     }
-    await Promise.all(copies.map(async (copy) => copy.complete(sealed)));
+    await this.#complete(copies, sealed, fanOut);
     const outcomes = this.#outcomes(copies, names.dump);
     if (copies.every((copy) => copy.failed)) throw new NoCopyError(outcomes);
     const warnings = [...(work.warnings ?? []), ...copies.flatMap((copy) => copy.warnings)];
     return { runId: this.#runId, backupId: this.#backupId, manifest, copies: outcomes, warnings };
+  }
+
+  /** An interrupt ends the uploads that have not yet committed; a copy that has is finished, since it is good. */
+  async #complete(copies: readonly Copy[], sealed: Sealed, fanOut: FanOut): Promise<void> {
+    const { signal } = this.#deps;
+    const interrupted = () => fanOut.fail(signal.reason as Error);
+    if (signal.aborted) interrupted();
+    else signal.addEventListener('abort', interrupted, { once: true });
+    try {
+      await Promise.all(copies.map(async (copy) => copy.complete(sealed)));
+    } finally {
+      signal.removeEventListener('abort', interrupted);
+    }
+    if (copies.every((copy) => copy.failed)) signal.throwIfAborted();
   }
 
   async #dump({ facts, started }: Work, fanOut: FanOut): Promise<DumpResult> {

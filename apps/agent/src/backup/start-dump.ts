@@ -24,6 +24,8 @@ export async function startDump(
   let moved = '';
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const snapshot = await leader.begin(options.lockWaitLimitMs, signal);
+    // A signal that has aborted already tells nobody any more.
+    signal.throwIfAborted();
     const process = new DumpProcess({ ...options, snapshotId: snapshot.id });
     const stop = () => void process.stop(signal.reason as Error);
     signal.addEventListener('abort', stop, { once: true });

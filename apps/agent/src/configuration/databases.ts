@@ -60,6 +60,11 @@ const dumpSchema = z
     hangLimit: durationSchema
       .prefault('10m')
       .describe('Longest time without a byte, while nothing explains it, before pg_dump is ended.'),
+    stallLimit: durationSchema
+      .prefault('60s')
+      .describe(
+        'Longest time that a store may take nothing. An S3 store is then asked again, for as long as this once more; after that its copy has failed, and the others go on.',
+      ),
     snapshotAgeLimit: durationSchema
       .prefault('12h')
       .describe('Longest time that a backup may hold its snapshot, since an old one keeps vacuum from its work.'),
@@ -69,10 +74,11 @@ const dumpSchema = z
         "pg_dump by its path, or the directory that holds it. Left out: the newest on the host that fits the server's version.",
       ),
   })
-  .transform(({ lockWaitLimit, hangLimit, snapshotAgeLimit, ...rest }) => ({
+  .transform(({ lockWaitLimit, hangLimit, stallLimit, snapshotAgeLimit, ...rest }) => ({
     ...rest,
     lockWaitLimitMs: lockWaitLimit,
     hangLimitMs: hangLimit,
+    stallLimitMs: stallLimit,
     snapshotAgeLimitMs: snapshotAgeLimit,
   }));
 export type DumpConfiguration = z.output<typeof dumpSchema>;

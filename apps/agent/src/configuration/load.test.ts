@@ -41,7 +41,13 @@ describe('a configuration that holds', () => {
       schedule: ['0 3 * * *'],
       jitterMs: 300_000,
       catchUp: false,
-      dump: { lockWaitLimitMs: 30_000, hangLimitMs: 90_000, snapshotAgeLimitMs: 5_400_000, compressionLevel: 1 },
+      dump: {
+        lockWaitLimitMs: 30_000,
+        hangLimitMs: 90_000,
+        stallLimitMs: 60_000,
+        snapshotAgeLimitMs: 5_400_000,
+        compressionLevel: 1,
+      },
       hooks: {
         beforeSwap: [['docker', 'compose', 'stop', 'api', 'worker']],
         afterSwap: [

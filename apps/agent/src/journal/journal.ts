@@ -1,8 +1,10 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
-import { and, desc, eq, inArray } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
 import { isAlive, thisProcess } from './process-identity.ts';
 import { runs, seals, type RunDetail } from './schema.ts';
+
+const weekMs = 7 * 24 * 3_600_000;
 
 export type Run = typeof runs.$inferSelect;
 export type Seal = typeof seals.$inferSelect;
@@ -113,6 +115,31 @@ export class Journal {
       .filter((run) => !isAlive(run.owner));
   }
 
+  /**
+   * Runs of the last week that ended by themselves and may have left something, since their store or server could not
+   * be reached any more. Newest first.
+   */
+  uncleared(databaseIds: readonly string[]): Run[] {
+    return this.#db
+      .select()
+      .from(runs)
+      .where(
+        and(
+          inArray(runs.state, ['succeeded', 'failed', 'cancelled']),
+          inArray(runs.databaseId, [...databaseIds]),
+          gt(runs.startedAt, this.#now() - weekMs),
+        ),
+      )
+      .orderBy(desc(runs.startedAt))
+      .all()
+      .filter(mayHaveLeft);
+  }
+
+  /** Nothing is left any more of a run that ended before. */
+  describeCleared(runId: string): void {
+    this.describe(runId, { clearedAt: this.#now() });
+  }
+
   sealOf(runId: string): Seal | undefined {
     return this.#db.select().from(seals).where(eq(seals.runId, runId)).get();
   }
@@ -125,6 +152,11 @@ export class Journal {
       .where(and(eq(seals.backupId, backupId), eq(seals.manifestSha256, manifestSha256)))
       .get();
     return known !== undefined;
+  }
+
+  /** Whether this host has written a manifest for that backup. */
+  wroteManifestOf(backupId: string): boolean {
+    return this.#db.select({ runId: seals.runId }).from(seals).where(eq(seals.backupId, backupId)).get() !== undefined;
   }
 
   get(runId: string): Run | undefined {
@@ -146,8 +178,10 @@ export class Journal {
     this.#db.$client.close();
   }
 }
-  /** Whether this host has written a manifest for that backup. */
-  wroteManifestOf(backupId: string): boolean {
-    return this.#db.select({ runId: seals.runId }).from(seals).where(eq(seals.backupId, backupId)).get() !== undefined;
-  }
 
+function mayHaveLeft({ kind, state, detail }: Run): boolean {
+  if (detail.clearedAt !== undefined) return false;
+  if (kind === 'restore') return state !== 'succeeded' && detail.scratchDatabase !== undefined;
+  // A copy without an outcome was planned in a run that failed as a whole.
+  return (detail.copies ?? []).some((copy) => !('state' in copy) || copy.mayHaveLeft === true);
+}

@@ -23,6 +23,8 @@ export interface CopyOutcome extends PlannedCopy {
   sizeBytes?: number;
   errorCode?: string;
   error?: string;
+  /** It failed with its upload begun, whose rest may still be there where the store could not be reached any more. */
+  mayHaveLeft?: true;
 }
 
 /** What is known of a run beyond its columns; grows as the run goes on. */
@@ -31,10 +33,14 @@ export interface RunDetail {
   copies?: (PlannedCopy | CopyOutcome)[];
   /** Database made by a restore that is not yet finished, dropped at the next start if it is still there. */
   scratchDatabase?: string;
+  /** Its oid, which it keeps when it gets its final name. */
+  scratchOid?: number;
   /** Name that a restore is to give it. */
   into?: string;
   /** REF as it was asked for. */
   source?: string;
+  /** When what a run that has ended may have left was seen to be gone; milliseconds since 1970. */
+  clearedAt?: number;
   warnings?: string[];
   bytes?: number;
   rawBytes?: number;

@@ -66,7 +66,7 @@ export async function runRestore(request: RestoreRequest, deps: RestoreDependenc
         const rows = result.tables.reduce((sum, table) => sum + table.found, 0);
         return { result, detail: { rows, warnings: result.notes } };
       },
-      async () => dropScratch(maintenance, scratchDatabase),
+      async () => dropScratch(maintenance, scratchDatabase, deps.now),
     );
   } finally {
     await maintenance.end();
@@ -88,7 +88,8 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   const { manifest } = trust;
   const { source, into } = request;
   deps.progress({ phase: 'preparing' });
-  await createClosedDatabase(maintenance, scratchDatabase, manifest, work.server);
+  const scratchOid = await createClosedDatabase(maintenance, scratchDatabase, manifest, work.server);
+  deps.journal.describe(runId, { scratchOid });
   const connection = await connect(withDatabase(request.maintenance, scratchDatabase), {
     applicationName: `strideiq-restore-${runId.slice(-12)}`,
   });
@@ -98,8 +99,8 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   try {
     const loaded = await loadDump(source, connection, { manifest, progress: deps.progress, signal: deps.signal });
     await connection.query('RESET ALL');
-    const tables = await compareRows(connection, manifest?.tables ?? loaded.tables, loaded.tables, deps.progress);
     await applyOwnSettings(connection);
+    const tables = await compareRows(connection, manifest?.tables ?? loaded.tables, loaded.tables, deps.progress);
     const objects = manifest ? await compareObjects(connection, manifest) : 0;
     deps.progress({ phase: 'analyzing' });
     await connection.query('ANALYZE');
@@ -146,11 +147,11 @@ async function openUnder(maintenance: Connection, scratch: string, into: string)
   }
 }
 
-/** What cannot be dropped now is said, and stands in the journal. */
-async function dropScratch(maintenance: Connection, name: string): Promise<RunDetail> {
+/** What cannot be dropped now is said, stands in the journal, and is dropped at the next start. */
+async function dropScratch(maintenance: Connection, name: string, now: () => number): Promise<RunDetail> {
   try {
     await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
-    return {};
+    return { clearedAt: now() };
   } catch (error) {
     return { warnings: [`The half-restored database ${name} could not be dropped: ${paragraphOf(error)}`] };
   }

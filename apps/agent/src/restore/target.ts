@@ -84,16 +84,19 @@ async function checkNeeds(connection: Connection, manifest: Manifest): Promise<v
 /**
  * Makes an empty database with the source's encoding and locale that nobody else may enter: a restored SECURITY DEFINER
  * function would be open to anyone while the grants are not yet there.
+ * @returns its oid
  */
 export async function createClosedDatabase(
   connection: Connection,
   name: string,
   manifest: Manifest | undefined,
   server: TargetServer,
-): Promise<void> {
+): Promise<number> {
   const options = manifest ? localeOptions(manifest.source, server) : '';
   await connection.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0${options}`);
   await connection.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`);
+  const { rows } = await connection.query<{ oid: number }>('SELECT oid FROM pg_database WHERE datname = $1', [name]);
+  return rows[0]?.oid ?? 0;
 }
 
 function localeOptions(source: Manifest['source'], server: TargetServer): string {

@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Run } from '../journal/journal.ts';
+import type { Connection } from '../postgres/connect.ts';
+
+const longestWaitMs = 10_000;
+
+/**
+ * Ends the sessions on the server that killed runs left there, and waits until they are gone. A session does not notice
+ * that its client is dead while it works: a CREATE DATABASE would still come about after we have looked for the
+ * database, and a leader's lock would refuse the next backup. Behind `docker exec` even pg_dump itself lives on.
+ */
+export async function endSessions(connection: Connection, runs: readonly Run[]): Promise<void> {
+  // Every session of a run bears the end of its id: see where backup and restore connect.
+  const names = runs.map(({ id, kind }) => `strideiq-${kind}-${id.slice(-12)}`);
+  const giveUpAt = performance.now() + longestWaitMs;
+  for (;;) {
+    const { rows } = await connection.query(
+      `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a, unnest($1::text[]) AS name
+        WHERE a.pid <> pg_backend_pid() AND a.usename = current_user AND starts_with(a.application_name, name)`,
+      [names],
+    );
+    if (rows.length === 0 || performance.now() > giveUpAt) return;
+    await delay(50);
+  }
+}

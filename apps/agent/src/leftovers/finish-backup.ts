@@ -1,0 +1,109 @@
+import { paragraphOf, parseBackupName, parseManifest, type BackupNames } from '@strideiq/core';
+import type { Store } from '@strideiq/storage';
+import { completeCopy } from '../backup/copies.ts';
+import { AgentError } from '../errors.ts';
+import type { Journal, Run } from '../journal/journal.ts';
+import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import type { Cleared } from './clear-leftovers.ts';
+
+/**
+ * Gives a killed backup its outcome. Where its dump had reached a store whole, it is finished there.
+ * @param unreachable names of stores that did not answer just now: what they hold cannot be told
+ * @throws AgentError `StoreFailed`, whatever a store throws: the run is then still open
+ */
+export async function finishBackup(
+  journal: Journal,
+  run: Run,
+  stores: readonly OpenedStore[],
+  unreachable: ReadonlyMap<string, string>,
+): Promise<Cleared> {
+  const outcomes: CopyOutcome[] = [];
+  const warnings: string[] = [];
+  const problems: string[] = [];
+  const seal = journal.sealOf(run.id);
+  for (const planned of run.detail.copies ?? []) {
+    const opened = stores.find(({ store }) => store.storeId === planned.storeId);
+    const names = parseBackupName(planned.dumpKey)?.names;
+    if (!opened || !names) {
+      outcomes.push(died(planned, 'This store was not at hand when the killed run was cleared.'));
+      continue;
+    }
+    try {
+      const problem = unreachable.get(opened.name);
+      if (problem !== undefined) throw new AgentError('StoreFailed', problem);
+      outcomes.push(await finishCopy(opened, planned, names, seal, warnings));
+    } catch (error) {
+      // The other stores are finished now all the same: each step may be repeated.
+      problems.push(`${opened.name}: ${paragraphOf(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new AgentError('StoreFailed', problems.join(' '));
+  const stored = outcomes.filter((copy) => copy.state === 'stored');
+  const state = stored.length > 0 ? 'succeeded' : 'failed';
+  const text =
+    state === 'succeeded'
+      ? `The agent's process ended while it completed the backup; the dump was whole in ${stored.map((copy) => copy.store).join(', ')}, and was finished there.`
+      : "The agent's process ended before the backup did. Nothing of it was kept.";
+  journal.finish(
+    run.id,
+    state,
+    { ...sizesOf(seal), copies: outcomes, warnings: [...warnings, ...(state === 'succeeded' ? [text] : [])] },
+    state === 'failed' ? { code: 'AgentDied', text } : undefined,
+  );
+  return { runId: run.id, kind: run.kind, state, text };
+}
+
+type Seal = ReturnType<Journal['sealOf']>;
+
+/** What the journal would have been told, had the run come to its end. */
+function sizesOf(seal: Seal): Run['detail'] {
+  if (!seal || seal.manifest === '') return {};
+  const { object, tables } = parseManifest(seal.manifest, 'the sealed manifest').manifest;
+  return {
+    bytes: object.bytes,
+    rawBytes: object.rawBytes,
+    rows: tables.reduce((sum, table) => sum + table.rows, 0),
+  };
+}
+
+/** A dump that is whole gets its manifest; stores commit objects whole or not at all, so its size tells. */
+async function finishCopy(
+  opened: OpenedStore,
+  planned: PlannedCopy,
+  names: BackupNames,
+  seal: Seal,
+  warnings: string[],
+): Promise<CopyOutcome> {
+  const object = await opened.store.head(names.dump);
+  if (!object || !seal || seal.manifest === '')
+    return died(planned, "The agent's process ended before this copy was stored.");
+  const { manifest } = parseManifest(seal.manifest, names.manifest);
+  if (object.sizeBytes !== manifest.object.bytes) {
+    return died(planned, `${names.dump} holds ${object.sizeBytes} bytes where ${manifest.object.bytes} were made.`);
+  }
+  const sealed = {
+    names,
+    manifest: Buffer.from(seal.manifest),
+    privileges: seal.privileges ?? undefined,
+    dumpBytes: object.sizeBytes,
+  };
+  await completeCopy(opened, sealed, warnings, !(await hasNewer(opened.store, names)));
+  return { ...planned, state: 'stored', sizeBytes: object.sizeBytes };
+}
+
+/** Whether a later backup stands there, whose name LATEST is to keep: this store may have been out of reach for long. */
+async function hasNewer(store: Store, names: BackupNames): Promise<boolean> {
+  const own = parseBackupName(names.manifest);
+  if (!own) return false;
+  for await (const { key } of store.list(`${own.database}_`)) {
+    const other = parseBackupName(key);
+    if (other?.kind === 'manifest' && other.database === own.database && other.at > own.at) return true;
+  }
+  return false;
+}
+
+function died(planned: PlannedCopy, error: string): CopyOutcome {
+  const { storeId, store, location, dumpKey } = planned;
+  return { storeId, store, location, dumpKey, state: 'failed', errorCode: 'AgentDied', error };
+}
