@@ -5,7 +5,7 @@ import { CodedError } from '@strideiq/core';
  * - `StorageBusy`, `StorageUnreachable`: passing; worth another try.
  * - `StorageFull`, `AccessDenied`, `BucketMissing`, `CredentialsInvalid`, `StorageUnusable`: a person has to act.
  * - `ObjectMissing`, `ObjectExists`, `ObjectLocked`, `RangeInvalid`, `KeyInvalid`: about that one object.
- * - `ContentLost`: the store confirmed something else than was sent; what it holds has been removed or named.
+ * - `ContentLost`: the store holds something else than it was given, or than it was a moment ago; the text names it.
  */
 export type StorageErrorCode =
   | 'StorageBusy'

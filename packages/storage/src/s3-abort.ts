@@ -15,10 +15,13 @@ const longestAbortMs = 30_000;
  */
 export async function abortUpload(bucket: S3Bucket, key: string, UploadId: string): Promise<void> {
   const at = { ...bucket.at(key), UploadId };
-  const end = AbortSignal.timeout(Math.min(longestAbortMs, bucket.requestTimeoutMs));
-  const aborting = { action: 's3:AbortMultipartUpload', key, signal: end };
-  const asking = { action: 's3:ListMultipartUploadParts', key, signal: end };
+  const limitMs = Math.min(longestAbortMs, bucket.requestTimeoutMs);
+  const end = AbortSignal.timeout(limitMs);
   for (let delayMs = 50; ; delayMs = Math.min(2 * delayMs, 5_000)) {
+    // One request that gets no answer must leave time for others.
+    const signal = AbortSignal.any([end, AbortSignal.timeout(Math.ceil(limitMs / 3))]);
+    const aborting = { action: 's3:AbortMultipartUpload', key, signal };
+    const asking = { action: 's3:ListMultipartUploadParts', key, signal };
     try {
       await bucket
         .ask(aborting, async (on) => await bucket.client.send(new AbortMultipartUploadCommand(at), on))
@@ -29,7 +32,7 @@ export async function abortUpload(bucket: S3Bucket, key: string, UploadId: strin
       // Without the right to ask, the abort's own answer has to do.
       if (error instanceof StorageError && error.code === 'AccessDenied' && isAboutAsking(error)) return;
       if (end.aborted) throw stays(bucket, key, error);
-      if (!isTransient(error)) throw error;
+      if (!isTransient(error) && !signal.aborted) throw error;
     }
     await sleep(delayMs, undefined, { signal: end }).catch((error: unknown) => {
       throw stays(bucket, key, error);

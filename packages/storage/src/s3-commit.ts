@@ -69,9 +69,7 @@ async function confirm(
   const ours = found?.Metadata?.[idHeader] === expected.putId;
   // Of two that replace one object, the later one is what stands there: that is no loss of ours.
   if (found !== undefined && !ours && replace) return { key, sizeBytes, modifiedAt: found.LastModified ?? new Date() };
-  if (!ours && found !== undefined) {
-    throw lost(bucket, key, 'now holds an object that someone else put there at the same time');
-  }
+  if (!ours && found !== undefined) throw takenError(bucket, key, 'someone else stored it at the same time');
   if (found?.ContentLength !== sizeBytes) {
     throw lost(bucket, key, `was given ${sizeBytes} bytes and ${found ? `holds ${found.ContentLength}` : 'is gone'}`);
   }
@@ -122,7 +120,7 @@ export async function headAsMayBe(
 /**
  * Refuses a key that is taken. Servers that know `If-None-Match` refuse it themselves, but late, after all bytes were
  * sent; and there are some that accept the header on one request and overlook it on another (Ceph 16: known to
- * PutObject, overlooked by CompleteMultipartUpload and CopyObject).
+ * PutObject, though not to the instant in a bucket with versions; overlooked by CompleteMultipartUpload and CopyObject).
  * @throws StorageError `ObjectExists`
  */
 export async function refuseTaken(bucket: S3Bucket, key: string, signal?: AbortSignal): Promise<void> {

@@ -6,7 +6,10 @@ export interface StoredObject {
 }
 
 export interface PutOptions {
-  /** Aborting it ends the put with the signal's reason, and leaves nothing behind. */
+  /**
+   * Aborting it ends the put with the signal's reason, and leaves nothing behind. Once every byte is sent and the store
+   * has been asked to make the object, it is too late: that request cannot be called back, and the put ends as it ends.
+   */
   signal?: AbortSignal;
   /** Only for names that are meant to be replaced (LATEST, RECOVER.txt): the switch is atomic. Default: never overwrite. */
   replace?: boolean;
@@ -52,6 +55,7 @@ export interface Store {
 
   /**
    * The bytes of an object, or of a range of it, as they arrive. A stream that breaks off errors; it never just ends.
+   * It may hold a connection until it was read to its end, left early, or aborted: read what you ask for.
    * @throws StorageError `ObjectMissing`; `RangeInvalid` for a range that begins past the end
    */
   get(key: string, range?: ByteRange, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
