@@ -44,7 +44,8 @@ export interface HostOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-const program = join(
+/** The program as it ships. */
+export const agentProgram = join(
   dirname(createRequire(import.meta.url).resolve('@strideiq/agent/package.json')),
   'bin/strideiq-agent.js',
 );
@@ -113,7 +114,7 @@ export class AgentHost {
 
   /** Starts a command as it stands. */
   startPlain(...args: readonly string[]): RunningAgent {
-    const child = spawn(process.execPath, [program, ...args], {
+    const child = spawn(process.execPath, [agentProgram, ...args], {
       env: { ...withoutPostgres(process.env), ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
