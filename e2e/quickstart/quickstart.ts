@@ -62,17 +62,21 @@ async function quickstart(): Promise<void> {
     say(usage);
     return;
   }
-  await tour(values['database-url'], values.s3);
+  const hints = await tour(values['database-url'], values.s3);
   if (values.once) return;
-  say('\nAll of it held. The servers stay up until Ctrl-C.');
+  say(`\nAll of it held. The servers stay up until Ctrl-C.\n${hints}`);
   await new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
     setInterval(() => undefined, 60_000);
   });
 }
 
-/** The whole story, each step printed as it is done; throws where one does not hold. */
-async function tour(databaseUrl: string | undefined, bucket: string | undefined): Promise<void> {
+/**
+ * The whole story, each step printed as it is done.
+ * @returns where to look, while the servers are up
+ * @throws Error where a step does not hold
+ */
+async function tour(databaseUrl: string | undefined, bucket: string | undefined): Promise<string> {
   let began = performance.now();
   const major = databaseUrl === undefined ? 15 : await majorFor(databaseUrl);
   const cluster = await startPostgres({ major });
@@ -112,9 +116,11 @@ async function tour(databaseUrl: string | undefined, bucket: string | undefined)
   say(
     `5. Row counts are equal in all ${restored.tables.length} tables, ${rows.toLocaleString('en')} rows; ${restored.objects} objects agree`,
   );
-  say(`\n   Look at it:       psql -h ${cluster.host} -p ${cluster.port} -U ${cluster.user} -d ${restoredName}`);
-  say(`   The backups:      ls -l ${host.backupDirectory}`);
-  say(`   With the agent:   npx strideiq-agent list --config ${host.configurationFile}`);
+  return [
+    `   Look at it:       psql -h ${cluster.host} -p ${cluster.port} -U ${cluster.user} -d ${restoredName}`,
+    `   The backups:      ls -l ${host.backupDirectory}`,
+    `   With the agent:   npx strideiq-agent list --config ${host.configurationFile}`,
+  ].join('\n');
 }
 
 const restoredName = 'running_app_restored';

@@ -85,10 +85,10 @@ export class Host {
     placed: Omit<S3StoreConfiguration, 'type'>,
     patience: { requestTimeoutMs: number; retry: RetryPolicy },
   ) {
-    const { credentials: from, objectLock: _, ...options } = placed;
-    const { credentials, secrets } = await resolveS3Credentials(from, this.surroundings.env);
+    const { credentials: from, ...options } = placed;
+    const { credentials, profile, secrets } = await resolveS3Credentials(from, this.surroundings.env);
     for (const secret of secrets) this.surroundings.secrets.add(secret);
-    const given = Object.entries({ ...options, credentials, ...patience }).filter(([, value]) => value !== undefined);
+    const given = Object.entries({ ...options, credentials, profile, ...patience }).filter(([, value]) => value !== undefined);
     return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
   }
 

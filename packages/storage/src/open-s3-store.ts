@@ -13,10 +13,17 @@ export interface S3StoreOptions {
   forcePathStyle?: boolean;
   /** Left out: what the environment, the profile or the machine's role gives. */
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
-  sse?: 'AES256' | 'aws:kms';
+  sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   sseKmsKeyId?: string;
   /** `STANDARD_IA`, `GLACIER_IR` … */
   storageClass?: string;
+  /**
+   * Object Lock on each object that is not meant to be replaced: for so many days from its making nobody deletes or
+   * overwrites this version of it. The bucket must have Object Lock enabled.
+   */
+  objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
+  /** Profile of the AWS configuration files, where credentials come from there. */
+  profile?: string;
   /** Bytes of the first parts of an upload, 5 MiB at least; see `part-sizes.ts`. Default 8 MiB. */
   partBytes?: number;
   /** Parts on their way at a time; one more is being filled. Default 3. */

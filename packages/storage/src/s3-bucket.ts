@@ -14,13 +14,17 @@ export interface SendOptions {
 
 /** Headers that every object of a store is made with. */
 export interface Making {
-  ServerSideEncryption?: 'AES256' | 'aws:kms';
+  ServerSideEncryption?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   SSEKMSKeyId?: string;
   StorageClass?: 'STANDARD';
+  ObjectLockMode?: 'GOVERNANCE' | 'COMPLIANCE';
+  ObjectLockRetainUntilDate?: Date;
 }
 
 /** How long to wait for a connection at most: a host that is up answers within one retransmission or two. */
 const connectionTimeoutMs = 10_000;
+
+const dayMs = 86_400_000;
 
 /** One prefix of one bucket and the connections to it: where requests are sent, and where their errors get their words. */
 export class S3Bucket {
@@ -28,7 +32,8 @@ export class S3Bucket {
   /** Empty, or ending with a slash. */
   readonly prefix: string;
   readonly requestTimeoutMs: number;
-  readonly making: Making;
+  readonly #making: Making;
+  readonly #objectLock: S3StoreOptions['objectLock'];
   readonly policy: RetryPolicy;
   /** Until the server says that it does not know `If-None-Match`. */
   knowsConditions = true;
@@ -42,7 +47,8 @@ export class S3Bucket {
     this.prefix = folderOf(options.prefix ?? '');
     this.requestTimeoutMs = options.requestTimeoutMs ?? 60_000;
     this.policy = options.retry ?? usualRetries;
-    this.making = {
+    this.#objectLock = options.objectLock;
+    this.#making = {
       ...(options.sse === undefined ? {} : { ServerSideEncryption: options.sse }),
       ...(options.sseKmsKeyId === undefined ? {} : { SSEKMSKeyId: options.sseKmsKeyId }),
       // Servers other than Amazon's have classes of their own, which the SDK's list cannot know.
@@ -59,6 +65,13 @@ export class S3Bucket {
       credentials: this.client.config.credentials,
       requestHandler: new NodeHttpHandler({ connectionTimeout, socketTimeout: 0 }),
     });
+  }
+
+  /** Headers to make an object with; those that are meant to be replaced are not locked. */
+  making(replace: boolean): Making {
+    if (this.#objectLock === undefined || replace) return this.#making;
+    const { mode, days } = this.#objectLock;
+    return { ...this.#making, ObjectLockMode: mode, ObjectLockRetainUntilDate: new Date(Date.now() + days * dayMs) };
   }
 
   /** `Bucket` and `Key` of a request. */
@@ -112,6 +125,7 @@ function clientConfig(options: S3StoreOptions): S3ClientConfig {
     ...(region === undefined ? {} : { region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
     forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
     // One place retries, and it is ours: it knows what may be sent again, and what a lost answer means.
     maxAttempts: 1,

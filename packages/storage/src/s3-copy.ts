@@ -50,7 +50,7 @@ async function copyAtOnce(bucket: S3Bucket, original: Original, to: string, repl
   const putId = crypto.randomUUID();
   const request = {
     ...bucket.at(to),
-    ...bucket.making,
+    ...bucket.making(replace),
     CopySource: original.from,
     CopySourceIfMatch: original.etag,
     MetadataDirective: 'REPLACE' as const,

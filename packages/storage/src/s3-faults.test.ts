@@ -1,3 +1,4 @@
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import {
   startHttpFaultProxy,
   startS3,
@@ -295,5 +296,34 @@ test('encryption and storage class go with every way to make an object', async (
       'x-amz-server-side-encryption-aws-kms-key-id': 'key-1',
       'x-amz-storage-class': 'STANDARD',
     });
+  }
+});
+
+test('Object Lock holds each object that is not meant to be replaced, made in whichever way', async () => {
+  await server.createBucket('locked', { objectLock: true });
+  const locking = await openS3Store({
+    ...options,
+    endpoint: server.endpoint,
+    bucket: 'locked',
+    objectLock: { mode: 'COMPLIANCE', days: 30 },
+    largestCopyBytes: 5 * 1024 ** 2,
+  });
+  const client = server.client();
+  try {
+    await locking.put('a', chunksOf(contentOf(10)));
+    await locking.put('b', chunksOf(large));
+    await locking.copy('a', 'c');
+    await locking.copy('b', 'd');
+    await locking.copy('b', 'LATEST', { replace: true });
+    for (const key of ['a', 'b', 'c', 'd', 'LATEST']) {
+      const head = await client.send(new HeadObjectCommand({ Bucket: 'locked', Key: `${options.prefix ?? ''}${key}` }));
+      const days = ((head.ObjectLockRetainUntilDate?.getTime() ?? 0) - Date.now()) / 86_400_000;
+      expect([key, head.ObjectLockMode, Math.round(days)]).toEqual(
+        key === 'LATEST' ? [key, undefined, expect.any(Number)] : [key, 'COMPLIANCE', 30],
+      );
+    }
+  } finally {
+    locking.close();
+    client.destroy();
   }
 });

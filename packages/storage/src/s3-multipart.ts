@@ -31,7 +31,7 @@ export class S3Multipart {
     const before = await uploadsOf(bucket, key, signal);
     const upload = new S3Multipart(bucket, key, replace);
     let answersLost = false;
-    const request = { ...bucket.at(key), ...bucket.making, Metadata: idMetadata(upload.#putId) };
+    const request = { ...bucket.at(key), ...bucket.making(replace), Metadata: idMetadata(upload.#putId) };
     try {
       // Without the signal: an upload whose id went lost with a cut connection could not be ended.
       const created = await retrying(async (failures) => {

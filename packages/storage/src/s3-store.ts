@@ -14,6 +14,7 @@ import { S3Bucket } from './s3-bucket.ts';
 import { headAsMayBe } from './s3-commit.ts';
 import { copyObject } from './s3-copy.ts';
 import { getObject } from './s3-get.ts';
+import { ensureLocked } from './s3-lock.ts';
 import { uploadStream } from './s3-upload.ts';
 import type { ByteRange, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
 
@@ -37,7 +38,9 @@ export class S3Store implements Store {
     checkKey(key);
     const { partBytes, partsInFlight } = this.#options;
     const limits = { ...(partBytes ? { partBytes } : {}), ...(partsInFlight ? { partsInFlight } : {}) };
-    return await uploadStream(this.#bucket, key, source, { ...options, ...limits });
+    const stored = await uploadStream(this.#bucket, key, source, { ...options, ...limits });
+    await ensureLocked(this.#bucket, key, options.replace ?? false);
+    return stored;
   }
 
   async get(
@@ -84,7 +87,10 @@ export class S3Store implements Store {
   ): Promise<StoredObject> {
     checkKey(from);
     checkKey(to);
-    return await copyObject(this.#bucket, from, to, { ...options, largestCopyBytes: this.#options.largestCopyBytes });
+    const { largestCopyBytes } = this.#options;
+    const stored = await copyObject(this.#bucket, from, to, { ...options, largestCopyBytes });
+    await ensureLocked(this.#bucket, to, options.replace ?? false);
+    return stored;
   }
 
   /**

@@ -60,7 +60,7 @@ async function putWhole(bucket: S3Bucket, key: string, body: Buffer, replace: bo
   const digest = md5Of(body);
   const request = {
     ...bucket.at(key),
-    ...bucket.making,
+    ...bucket.making(replace),
     Body: body,
     ContentMD5: digest.toString('base64'),
     Metadata: idMetadata(putId),
