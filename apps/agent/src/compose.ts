@@ -16,7 +16,7 @@ import {
 import { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { loadSigningKey } from './journal/signing-key.ts';
-import { withDatabase, type Endpoint } from './postgres/endpoint.ts';
+import { maintenanceOf, type Endpoint } from './postgres/endpoint.ts';
 import type { OpenedStore } from './stores/opened-store.ts';
 
 /** What the process gives; nothing below reaches for it by itself. */
@@ -59,9 +59,8 @@ export class Host {
     return { ...resolved, exec, execConnect };
   }
 
-  /** The database from which others are made, renamed and dropped. */
   async maintenanceOf(database: DatabaseConfiguration): Promise<Endpoint> {
-    return withDatabase(await this.endpointOf(database), 'postgres');
+    return maintenanceOf(await this.endpointOf(database));
   }
 
   /** @param only names of stores; left out: all of the database's */
@@ -88,7 +87,9 @@ export class Host {
     const { credentials: from, ...options } = placed;
     const { credentials, profile, secrets } = await resolveS3Credentials(from, this.surroundings.env);
     for (const secret of secrets) this.surroundings.secrets.add(secret);
-    const given = Object.entries({ ...options, credentials, profile, ...patience }).filter(([, value]) => value !== undefined);
+    const given = Object.entries({ ...options, credentials, profile, ...patience }).filter(
+      ([, value]) => value !== undefined,
+    );
     return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
   }
 

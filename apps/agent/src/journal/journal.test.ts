@@ -66,7 +66,9 @@ describe('a run', () => {
   test('that was interrupted is cancelled', async () => {
     const run = newRun();
     const journal = new Journal(openJournal(directory), Date.now);
-    await expect(journal.record(run, () => Promise.reject(new AgentError('Interrupted', 'Ctrl-C.')))).rejects.toThrow();
+    await expect(journal.record(run, () => Promise.reject(new AgentError('Interrupted', 'Ctrl-C.')))).rejects.toThrow(
+      'Ctrl-C.',
+    );
     expect(journal.get(run.id)?.state).toBe('cancelled');
     journal.close();
   });

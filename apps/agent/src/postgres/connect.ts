@@ -19,6 +19,17 @@ export interface ConnectOptions {
  * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
+  const { otherDatabases = [], ...first } = endpoint;
+  try {
+    return await connectTo(first, options);
+  } catch (error) {
+    const [next, ...rest] = otherDatabases;
+    if (next === undefined || !(error instanceof AgentError && error.code === 'DatabaseMissing')) throw error;
+    return connect({ ...endpoint, database: next, otherDatabases: rest }, options);
+  }
+}
+
+async function connectTo(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
   const sslmode = endpoint.sslmode ?? 'prefer';
   const attempts = sslmode === 'prefer' ? [true, false] : sslmode === 'allow' ? [false, true] : [true];
   for (const [at, secure] of attempts.entries()) {

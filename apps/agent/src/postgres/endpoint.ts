@@ -6,11 +6,21 @@ export interface Endpoint extends ResolvedConnection {
   exec: readonly string[];
   /** Command whose standard streams are a connection to the server, in place of the one made from `exec`. */
   execConnect: readonly string[];
+  /** Databases to go to, in this order, where there is no `database`. */
+  otherDatabases?: readonly string[];
 }
 
 /** The same server, another database. */
 export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
-  return { ...endpoint, database };
+  return { ...endpoint, database, otherDatabases: [] };
+}
+
+/**
+ * A database from which others are made, renamed and dropped: `postgres` by custom, and where somebody dropped that, the
+ * one that the endpoint names.
+ */
+export function maintenanceOf(endpoint: Endpoint): Endpoint {
+  return { ...endpoint, database: 'postgres', otherDatabases: [endpoint.database, 'template1'] };
 }
 
 /** For people and logs: no password. */
