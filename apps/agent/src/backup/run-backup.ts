@@ -105,8 +105,9 @@ class BackupRun {
   async run(): Promise<BackupOutcome> {
     const { endpoint, database } = this.#request;
     this.#deps.progress({ phase: 'preparing' });
-    const connection = await connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
-    const leader = new Leader(connection);
+    const open = async () => connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
+    const connection = await open();
+    const leader = new Leader(connection, open);
     try {
       await lockDatabase(connection, database);
       const facts = await readServerFacts(connection);

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
+import { readTableStates } from './table-states.ts';
 
 /** A moment of the database that others can join, kept open by the leader's transaction. */
 export interface Snapshot {
@@ -29,11 +30,14 @@ const pingEveryMs = 30_000;
  */
 export class Leader {
   readonly #connection: Connection;
+  readonly #reconnect: () => Promise<Connection>;
   #ping: NodeJS.Timeout | undefined;
   #leftOut: readonly number[] = [];
 
-  constructor(connection: Connection) {
+  /** @param reconnect another connection to the same database, which sees what is there now */
+  constructor(connection: Connection, reconnect: () => Promise<Connection>) {
     this.#connection = connection;
+    this.#reconnect = reconnect;
   }
 
   /** Tables that are not dumped, by object id: whoever holds or changes them is none of our business. */
@@ -52,7 +56,7 @@ export class Leader {
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
       const refusal = await this.#lockAndExport();
       if (!(refusal instanceof Error)) return refusal;
-      if (performance.now() + pauseMs > giveUpAt) throw await this.#lockError(refusal, waitLimitMs);
+      if (performance.now() + pauseMs > giveUpAt) throw await this.lockError(refusal, waitLimitMs);
       await delay(pauseMs, undefined, { signal });
     }
   }
@@ -105,22 +109,20 @@ export class Leader {
   }
 
   /**
-   * Tables whose file is no longer the one that the snapshot sees: rewritten, truncated or dropped since. To be asked
-   * once pg_dump holds its own locks; from then on nothing can move any more. A materialised view may be refreshed as
-   * often as it likes: none of its rows are dumped.
+   * Tables that are no longer what the snapshot sees: rewritten, truncated, renamed, dropped or with other columns. To
+   * be asked once pg_dump holds its own locks; from then on nothing can move any more. A materialised view may be
+   * refreshed as often as it likes: none of its rows are dumped.
+   * @throws AgentError as `connect` does
    */
   async movedTables(): Promise<string[]> {
-    const { rows } = await this.#connection.query<{ name: string }>(
-      `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relfilenode <> 0
-          AND NOT c.oid::int8::float8 = ANY ($1::float8[])
-          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-          AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
-        ORDER BY 1`,
-      [this.#leftOut],
-    );
-    return rows.map((row) => row.name);
+    const then = await readTableStates(this.#connection, this.#leftOut);
+    const other = await this.#reconnect();
+    try {
+      const now = await readTableStates(other, this.#leftOut);
+      return [...then].flatMap(([oid, { name, state }]) => (now.get(oid)?.state === state ? [] : [name])).toSorted();
+    } finally {
+      await other.end();
+    }
   }
 
   /** For what is to be read at the snapshot's moment. */
@@ -140,13 +142,15 @@ export class Leader {
     await this.#connection.end().catch(() => undefined);
   }
 
-  async #lockError(refusal: Error, waitLimitMs: number): Promise<AgentError> {
+  /** Says who holds the table whose lock `refusal` was about. */
+  async lockError(refusal: Error, waitLimitMs: number): Promise<AgentError> {
     const { rows } = await this.#connection.query<{ name: string; pid: number; who: string; query: string }>(
       `SELECT l.relation::regclass::text AS name, a.pid, a.application_name AS who, left(a.query, 120) AS query
-         FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
+         FROM pg_locks l JOIN pg_stat_activity a USING (pid) LEFT JOIN pg_class c ON c.oid = l.relation
+        WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
           AND l.relation >= 16384 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        ORDER BY a.xact_start LIMIT 1`,
+        ORDER BY position('"' || c.relname || '"' IN $1) > 0 DESC, a.xact_start LIMIT 1`,
+      [refusal.message],
     );
     const holder = rows[0];
     const by = holder
@@ -155,7 +159,7 @@ export class Leader {
     return new AgentError(
       'LockNotAvailable',
       `For ${Math.round(waitLimitMs / 1000)} s a table could not be locked for reading: ${refusal.message}.${by}`,
-      'Wait for that session to end, or end it with pg_terminate_backend, and run the backup again; `dump.lockWaitLimit` sets how long to try.',
+      `Wait until that session is done${holder ? `, or end it with \`SELECT pg_terminate_backend(${holder.pid})\`` : ''}, and run the backup again; \`dump.lockWaitLimit\` in the configuration sets how long to try.`,
       { cause: refusal },
     );
   }

@@ -5,6 +5,12 @@ import type { Leader, Snapshot } from './snapshot.ts';
 
 const mostAttempts = 8;
 
+/**
+ * How long pg_dump itself may wait for a lock before everything is let go of. Short: it may stand behind a TRUNCATE that
+ * waits for the leader, which waits for pg_dump. PostgreSQL cannot see that deadlock, and the application stands in it.
+ */
+const dumpLockWaitMs = 2000;
+
 /** A dump that has begun, on a snapshot whose tables can no longer move. */
 export interface StartedDump {
   snapshot: Snapshot;
@@ -21,12 +27,14 @@ export async function startDump(
   options: Omit<DumpProcessOptions, 'snapshotId'>,
   signal: AbortSignal,
 ): Promise<StartedDump> {
+  const giveUpAt = performance.now() + options.lockWaitLimitMs;
+  const lockWaitLimitMs = Math.min(dumpLockWaitMs, options.lockWaitLimitMs);
   let moved = '';
-  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+  for (let attempt = 1; attempt <= mostAttempts;) {
     const snapshot = await leader.begin(options.lockWaitLimitMs, signal);
     // A signal that has aborted already tells nobody any more.
     signal.throwIfAborted();
-    const process = new DumpProcess({ ...options, snapshotId: snapshot.id });
+    const process = new DumpProcess({ ...options, lockWaitLimitMs, snapshotId: snapshot.id });
     const stop = () => void process.stop(signal.reason as Error);
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -34,8 +42,16 @@ export async function startDump(
       const tables = await leader.movedTables();
       if (tables.length === 0) return { snapshot, process };
       moved = tables.slice(0, 3).join(', ');
+      attempt++;
     } catch (error) {
-      if (!isMove(error)) {
+      const waited = isLockTimeout(error);
+      if (waited && performance.now() > giveUpAt) {
+        const refusal = await leader.lockError(error, options.lockWaitLimitMs);
+        await process.stop(refusal, leader.connection);
+        throw refusal;
+      }
+      if (!waited) attempt++;
+      if (!waited && !isMove(error)) {
         await process.stop(error as Error, leader.connection);
         throw error;
       }
@@ -45,7 +61,8 @@ export async function startDump(
     }
     await process.stop(new AgentError('SchemaMoves', `${moved} changed.`), leader.connection);
     await leader.release();
-    await delay(200 * attempt, undefined, { signal });
+    // Not in step with whatever comes again and again.
+    await delay(200 * attempt * (0.5 + Math.random()), undefined, { signal });
   }
   throw new AgentError(
     'SchemaMoves',
@@ -54,13 +71,19 @@ export async function startDump(
   );
 }
 
-/** What pg_dump says when a relation went away, or was locked, between its listing and its lock. */
+/** What pg_dump says when a relation went away between its listing and its lock. */
 function isMove(error: unknown): error is AgentError {
   return (
-    error instanceof AgentError &&
-    error.code === 'DumpFailed' &&
-    /does not exist|cache lookup failed|could not open relation|could not find|lock timeout|LOCK TABLE/.test(
-      error.message,
-    )
+    isDumpFailure(error) &&
+    /does not exist|cache lookup failed|could not open relation|could not find/.test(error.message)
   );
+}
+
+/** pg_dump waits by statement_timeout where the server knows no other way (pg_dump.c, getTables). */
+function isLockTimeout(error: unknown): error is AgentError {
+  return isDumpFailure(error) && /(lock|statement) timeout[^]*LOCK TABLE/.test(error.message);
+}
+
+function isDumpFailure(error: unknown): error is AgentError {
+  return error instanceof AgentError && error.code === 'DumpFailed';
 }
