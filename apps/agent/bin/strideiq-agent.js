@@ -7,4 +7,8 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   );
   process.exit(2);
 }
+// The memory beside a database is the database's. Left to itself V8 lets the nursery of its heap grow to hundreds of MB
+// before it looks for garbage, of which loading the libraries alone makes that much.
+const { setFlagsFromString } = await import('node:v8');
+setFlagsFromString('--optimize-for-size');
 await import('../src/main.ts');

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { createSampleDatabase, startPostgres, startS3 } from '@strideiq/testkit';
+import type { PostgresCluster, S3Server } from '@strideiq/testkit';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AgentHost, agentProgram } from './agent-host.ts';
+import { long } from './seeded-random.ts';
+
+/** The agent's memory stays under 200 MB, whatever the size of the database or of one value in it. */
+const mostBytes = 200_000_000;
+
+let cluster: PostgresCluster;
+let s3: S3Server;
+const hosts: AgentHost[] = [];
+
+beforeAll(async () => {
+  [cluster, s3] = await Promise.all([startPostgres(), startS3({ memoryBytes: 6 * 1024 ** 3 })]);
+}, 120_000);
+
+afterAll(async () => {
+  for (const host of hosts) host.remove();
+  await Promise.all([cluster?.stop(), s3?.stop()]);
+});
+
+async function newHost(database: string): Promise<AgentHost> {
+  const bucket = `memory-${database}`;
+  await s3.createBucket(bucket);
+  const host = new AgentHost({ cluster, database, s3: { server: s3, endpoint: s3.endpoint, bucket } });
+  hosts.push(host);
+  return host;
+}
+
+/** Runs a command that must exit 0, and returns the most memory its process had (VmHWM, proc(5)). */
+async function peakBytes(host: AgentHost, ...args: string[]): Promise<number> {
+  const { process, result } = host.start(...args);
+  let peak = 0;
+  const timer = setInterval(() => {
+    try {
+      // Between fork and exec it has our own memory.
+      if (!readFileSync(`/proc/${process.pid}/cmdline`, 'latin1').includes(agentProgram)) return;
+      const status = readFileSync(`/proc/${process.pid}/status`, 'latin1');
+      peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024);
+    } catch {
+      // It has just ended.
+    }
+  }, 20);
+  const { code, stderr } = await result.finally(() => clearInterval(timer));
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+  // A program that only starts has some 50 MB: less would mean that nothing was measured.
+  expect(peak).toBeGreaterThan(30_000_000);
+  return peak;
+}
+
+/** Backup to directory and S3, verify of both, restore: those of them that took too much, with their peak. */
+async function tooLarge(host: AgentHost): Promise<Record<string, number>> {
+  const peaks = {
+    backup: await peakBytes(host, 'backup'),
+    verify: await peakBytes(host, 'verify', 'latest'),
+    restore: await peakBytes(host, 'restore', 'latest', '--into', `${host.database}_restored`),
+  };
+  console.log(host.database, peaks);
+  return Object.fromEntries(Object.entries(peaks).filter(([, bytes]) => bytes > mostBytes));
+}
+
+test(
+  `${long ? 2000 : 150} MB of SQL`,
+  async () => {
+    await createSampleDatabase(cluster, 'large', { scaleMb: long ? 2000 : 150 });
+    expect(await tooLarge(await newHost('large'))).toEqual({});
+  },
+  long ? 1_800_000 : 180_000,
+);
+
+test('one value of 60 MB, which is a line of 120 MB in the dump', async () => {
+  await cluster.createDatabase('wide');
+  // Random, so that it does not compress to nothing.
+  await cluster.query(
+    'wide',
+    `CREATE TABLE fit_file (id int, content bytea);
+     INSERT INTO fit_file
+     SELECT 1, string_agg(sha512(i::text::bytea), ''::bytea) FROM generate_series(1, 60 * 1024 * 1024 / 64) AS i`,
+  );
+  expect(await tooLarge(await newHost('wide'))).toEqual({});
+}, 180_000);
