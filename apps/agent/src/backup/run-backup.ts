@@ -1,7 +1,5 @@
 import { newId, signDocument, type BackupNames, type Manifest, type SigningKey, paragraphOf } from '@strideiq/core';
 import { writeDump, type DumpResult } from '@strideiq/dump';
-import { createHash } from 'node:crypto';
-import { hostname } from 'node:os';
 import { AgentError } from '../errors.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
@@ -13,15 +11,15 @@ import type { Endpoint } from '../postgres/endpoint.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import { agentVersion } from '../version.ts';
 import { Copy, chooseNames, type Sealed } from './copies.ts';
 import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
-import { manifestText } from './manifest-text.ts';
+import { makeManifest, manifestText, sha256, type Contents } from './manifest.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
 import { dumpPrivileges } from './privileges.ts';
 import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
+import { watchDump } from './watch-dump.ts';
 
 /** What to back up, where to, and how. */
 export interface BackupRequest {
@@ -161,7 +159,7 @@ class BackupRun {
     const { leader, copies, names, started } = work;
     const fanOut = new FanOut(this.#request.stallLimitMs);
     for (const copy of copies) copy.upload(names, fanOut);
-    const guard = this.#guard(work, fanOut);
+    const watch = watchDump(started.process, leader, fanOut, { ...this.#request, signal: this.#deps.signal });
     let sealed: Sealed;
     let manifest: Manifest;
     try {
@@ -187,7 +185,7 @@ class BackupRun {
         ? new NoCopyError(this.#outcomes(copies, names.dump))
         : error;
     } finally {
-      guard.stop();
+      watch.stop();
     }
     await this.#complete(copies, sealed, fanOut);
     const outcomes = this.#outcomes(copies, names.dump);
@@ -218,53 +216,6 @@ class BackupRun {
       level: this.#request.compressionLevel,
       onProgress: (progress) => this.#deps.progress({ ...begin, ...progress }),
     });
-  }
-
-  /** Ends pg_dump when it hangs, when the leader's connection is lost, or when we are told to stop. */
-  #guard({ leader, started }: Work, fanOut: FanOut): { stop(): void } {
-    const { signal } = this.#deps;
-    const { hangLimitMs, snapshotAgeLimitMs } = this.#request;
-    const end = (reason: Error) => {
-      // Whoever waits for a slow store would not see that pg_dump has ended.
-      fanOut.fail(reason);
-      void started.process.stop(reason, leader.connection);
-    };
-    const interrupted = () => end(signal.reason as Error);
-    const lost = () => {
-      end(
-        new AgentError(
-          'ConnectionLost',
-          'The connection that holds the backup’s snapshot and locks was lost.',
-          'Nothing of this dump was kept. Look whether the server was restarted or the session ended, and run the backup again.',
-        ),
-      );
-    };
-    const look = async () => {
-      const hang = await started.process.hangs(hangLimitMs, leader.connection).catch(() => undefined);
-      if (hang) end(hang);
-    };
-    const tooOld = () => {
-      end(
-        new AgentError(
-          'SnapshotTooOld',
-          `The backup has held its snapshot for ${Math.round(snapshotAgeLimitMs / 60_000)} minutes, the longest that it may.`,
-          'Nothing of it was kept. Look what slowed it down, the server, the network or a store, or raise `dump.snapshotAgeLimit`.',
-        ),
-      );
-    };
-    const ageTimer = setTimeout(tooOld, Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
-    const timer = setInterval(() => void look(), Math.min(5000, hangLimitMs));
-    if (signal.aborted) interrupted();
-    else signal.addEventListener('abort', interrupted, { once: true });
-    leader.connection.once('end', lost);
-    return {
-      stop() {
-        clearInterval(timer);
-        clearTimeout(ageTimer);
-        signal.removeEventListener('abort', interrupted);
-        leader.connection.off('end', lost);
-      },
-    };
   }
 
   async #privileges({ leader, tool, facts, started }: Work, warnings: string[]): Promise<Buffer | undefined> {
@@ -300,52 +251,23 @@ class BackupRun {
   #manifest(
     { facts, tool, names, started }: Work,
     result: DumpResult,
-    contents: Pick<Manifest, 'extensions' | 'roles' | 'passwordsIn' | 'inventory'>,
+    contents: Contents,
     privileges: Buffer | undefined,
   ): Manifest {
-    const { request, runId, backupId } = { request: this.#request, runId: this.#runId, backupId: this.#backupId };
-    const { snapshot } = started;
-    const manifest: Manifest = {
-      formatVersion: 1,
-      backupId,
-      runId,
-      environment: request.environment,
-      database: request.database,
-      databaseId: request.databaseId,
-      storeIds: request.stores.map(({ store }) => store.storeId),
-      agent: { version: agentVersion, hostname: hostname() },
-      source: {
-        database: facts.database,
-        serverVersion: facts.version,
-        serverVersionNumber: facts.versionNumber,
-        pgDumpVersion: tool.version,
-        encoding: facts.encoding,
-        collate: facts.collate,
-        ctype: facts.ctype,
-        localeProvider: facts.localeProvider,
-        icuLocale: facts.icuLocale,
-        standby: snapshot.standby,
-        databaseBytes: facts.databaseBytes,
-        indexBytes: facts.indexBytes,
-      },
-      snapshot: { takenAt: snapshot.takenAt.toISOString(), walPosition: snapshot.walPosition },
-      startedAt: this.#startedAt.toISOString(),
-      finishedAt: new Date(this.#deps.now()).toISOString(),
-      dumpOptions: {
-        compressionLevel: request.compressionLevel,
-        jobs: 1,
-        excludeTables: [...request.excludeTables],
-        excludeTableData: [...request.excludeTableData],
-      },
-      object: { name: names.dump, bytes: result.bytes, rawBytes: result.rawBytes, sha256: result.sha256 },
-      privileges: privileges ? { name: names.privileges, bytes: privileges.length, sha256: sha256(privileges) } : null,
-      chunks: result.chunks,
-      tables: result.tables,
-      sequences: result.sequences.map(({ schema, name, lastValue }) => ({ schema, name, lastValue })),
-      ...contents,
-      encryption: null,
+    const parts = {
+      request: this.#request,
+      ids: { backupId: this.#backupId, runId: this.#runId },
+      startedAt: this.#startedAt,
+      finishedAt: new Date(this.#deps.now()),
+      facts,
+      toolVersion: tool.version,
+      snapshot: started.snapshot,
+      names,
+      result,
+      contents,
+      privileges,
     };
-    return signDocument(manifest, this.#deps.key);
+    return signDocument(makeManifest(parts), this.#deps.key);
   }
 
   #planned(copies: readonly Copy[], dumpKey: string): PlannedCopy[] {
@@ -382,8 +304,4 @@ export class NoCopyError extends AgentError {
 
 function plannedCopy({ store, name }: OpenedStore, dumpKey: string): PlannedCopy {
   return { storeId: store.storeId, store: name, location: store.location, dumpKey };
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -1,5 +1,5 @@
 import { fixedNames, parseBackupName, parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
-import { createHash } from 'node:crypto';
+import { sha256 } from '../backup/manifest.ts';
 import { readAll, type OpenedStore } from '../stores/opened-store.ts';
 
 /** A manifest as a store holds it. */
@@ -57,7 +57,7 @@ export async function findBackups(stores: readonly OpenedStore[]): Promise<Found
 export async function readManifest({ store }: OpenedStore, key: string): Promise<FoundManifest> {
   const bytes = await readAll(await store.get(key));
   const { manifest, json } = parseManifest(bytes.toString(), key);
-  return { manifest, json, sha256: createHash('sha256').update(bytes).digest('hex') };
+  return { manifest, json, sha256: sha256(bytes) };
 }
 
 /** The manifest that belongs to a dump's key, also to LATEST's. */

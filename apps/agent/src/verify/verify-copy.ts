@@ -1,6 +1,6 @@
 import { isSignedBy, type SigningKey, type TableRows } from '@strideiq/core';
 import { verifyDump } from '@strideiq/dump';
-import { createHash } from 'node:crypto';
+import { sha256 } from '../backup/manifest.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { FoundManifest } from '../backups/find-backups.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -59,14 +59,10 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
   const told = [source.unreadable, forgery].filter((each) => each !== undefined);
   const problems = [...told, ...result.problems];
   if (manifest?.privileges) {
-    const { name: sidecarKey, sha256 } = manifest.privileges;
+    const { name: sidecarKey, sha256: expectedSha256 } = manifest.privileges;
     const sidecar = await store.head(sidecarKey);
     if (!sidecar) problems.push(`${sidecarKey} is missing`);
-    else if (
-      createHash('sha256')
-        .update(await readAll(await store.get(sidecarKey)))
-        .digest('hex') !== sha256
-    ) {
+    else if (sha256(await readAll(await store.get(sidecarKey))) !== expectedSha256) {
       problems.push(`${sidecarKey} is not the file that was made: its SHA-256 differs`);
     }
   }

@@ -1,0 +1,89 @@
+import { parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
+import type { DumpResult } from '@strideiq/dump';
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { agentVersion } from '../version.ts';
+import type { ServerFacts } from './preflight.ts';
+import type { BackupRequest } from './run-backup.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What was read of the database at the snapshot, beside its rows. */
+export type Contents = Pick<Manifest, 'extensions' | 'roles' | 'passwordsIn' | 'inventory'>;
+
+/** Everything that a backup has found out by its end. */
+export interface ManifestParts {
+  request: BackupRequest;
+  ids: { backupId: string; runId: string };
+  startedAt: Date;
+  finishedAt: Date;
+  facts: ServerFacts;
+  /** Of pg_dump. */
+  toolVersion: string;
+  snapshot: Snapshot;
+  names: BackupNames;
+  result: DumpResult;
+  contents: Contents;
+  /** The sidecar as it is stored. */
+  privileges: Buffer | undefined;
+}
+
+/** The manifest of a backup, not yet signed. */
+export function makeManifest(parts: ManifestParts): Manifest {
+  const { request, ids, facts, snapshot, names, result, privileges } = parts;
+  return {
+    formatVersion: 1,
+    ...ids,
+    environment: request.environment,
+    database: request.database,
+    databaseId: request.databaseId,
+    storeIds: request.stores.map(({ store }) => store.storeId),
+    agent: { version: agentVersion, hostname: hostname() },
+    source: {
+      database: facts.database,
+      serverVersion: facts.version,
+      serverVersionNumber: facts.versionNumber,
+      pgDumpVersion: parts.toolVersion,
+      encoding: facts.encoding,
+      collate: facts.collate,
+      ctype: facts.ctype,
+      localeProvider: facts.localeProvider,
+      icuLocale: facts.icuLocale,
+      standby: snapshot.standby,
+      databaseBytes: facts.databaseBytes,
+      indexBytes: facts.indexBytes,
+    },
+    snapshot: { takenAt: snapshot.takenAt.toISOString(), walPosition: snapshot.walPosition },
+    startedAt: parts.startedAt.toISOString(),
+    finishedAt: parts.finishedAt.toISOString(),
+    dumpOptions: {
+      compressionLevel: request.compressionLevel,
+      jobs: 1,
+      excludeTables: [...request.excludeTables],
+      excludeTableData: [...request.excludeTableData],
+    },
+    object: { name: names.dump, bytes: result.bytes, rawBytes: result.rawBytes, sha256: result.sha256 },
+    privileges: privileges ? { name: names.privileges, bytes: privileges.length, sha256: sha256(privileges) } : null,
+    chunks: result.chunks,
+    tables: result.tables,
+    sequences: result.sequences.map(({ schema, name, lastValue }) => ({ schema, name, lastValue })),
+    ...parts.contents,
+    encryption: null,
+  };
+}
+
+/** Hex, as manifests and journal say it. */
+export function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * A manifest as it is stored: JSON with each of its parts on a line of its own, so that grep finds it.
+ * @param name for errors
+ * @throws CoreError `ManifestInvalid` where it could not be read back: better no backup than one that nobody can use
+ */
+export function manifestText(manifest: Manifest, name: string): Buffer {
+  const parts = Object.entries(manifest).map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+  const text = `{\n${parts.join(',\n')}\n}\n`;
+  parseManifest(text, name);
+  return Buffer.from(text);
+}

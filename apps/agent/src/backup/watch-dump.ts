@@ -1,0 +1,72 @@
+import { AgentError } from '../errors.ts';
+import type { DumpProcess } from './dump-process.ts';
+import type { FanOut } from './fan-out.ts';
+import type { Leader } from './snapshot.ts';
+
+export interface WatchOptions {
+  /** How long pg_dump may be silent while we read. */
+  hangLimitMs: number;
+  /** How long the snapshot may be held. */
+  snapshotAgeLimitMs: number;
+  signal: AbortSignal;
+}
+
+/** setTimeout's own limit. */
+const longestTimerMs = 2 ** 31 - 1;
+const lookEveryMs = 5000;
+
+/**
+ * Ends a dump when pg_dump hangs, the leader's connection is lost, the snapshot grows too old, or the signal aborts.
+ * Both ends of the stream are told: whoever waits for a slow store would not see that pg_dump has ended.
+ */
+export function watchDump(
+  process: DumpProcess,
+  leader: Leader,
+  fanOut: FanOut,
+  options: WatchOptions,
+): { stop(): void } {
+  const { hangLimitMs, snapshotAgeLimitMs, signal } = options;
+  const { connection } = leader;
+  const end = (reason: Error) => {
+    fanOut.fail(reason);
+    void process.stop(reason, connection);
+  };
+  const interrupted = () => end(signal.reason as Error);
+  const lost = () => end(connectionLost());
+  const look = async () => {
+    const hang = await process.hangs(hangLimitMs, connection).catch(() => undefined);
+    if (hang) end(hang);
+  };
+  const looking = setInterval(() => void look(), Math.min(lookEveryMs, hangLimitMs));
+  const ageing = setTimeout(
+    () => end(snapshotTooOld(snapshotAgeLimitMs)),
+    Math.min(snapshotAgeLimitMs, longestTimerMs),
+  );
+  connection.once('end', lost);
+  if (signal.aborted) interrupted();
+  else signal.addEventListener('abort', interrupted, { once: true });
+  return {
+    stop() {
+      clearInterval(looking);
+      clearTimeout(ageing);
+      connection.off('end', lost);
+      signal.removeEventListener('abort', interrupted);
+    },
+  };
+}
+
+function connectionLost(): AgentError {
+  return new AgentError(
+    'ConnectionLost',
+    'The connection that holds the backup’s snapshot and locks was lost.',
+    'Nothing of this dump was kept. Look whether the server was restarted or the session ended, and run the backup again.',
+  );
+}
+
+function snapshotTooOld(limitMs: number): AgentError {
+  return new AgentError(
+    'SnapshotTooOld',
+    `The backup has held its snapshot for ${Math.round(limitMs / 60_000)} minutes, the longest that it may.`,
+    'Nothing of it was kept. Look what slowed it down, the server, the network or a store, or raise `dump.snapshotAgeLimit`.',
+  );
+}
