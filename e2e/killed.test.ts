@@ -125,7 +125,7 @@ describe('killed at the worst moment', () => {
     return await waitFor(
       `a new *${ending} in ${store.name}`,
       async () => [...(await store.names()).keys()].find((name) => !before.has(name) && name.endsWith(ending)),
-      { everyMs: 1 },
+      { everyMs: 1, timeoutMs: 60_000 },
     );
   }
 
@@ -153,7 +153,10 @@ describe('killed at the worst moment', () => {
 
   test('when a restored database has just got its name: the restore succeeded, and the journal says so', async () => {
     const agent = host.start('restore', 'latest', '--into', 'just_named');
-    await waitFor('the database', async () => (await databasesOf(cluster)).includes('just_named'), { everyMs: 1 });
+    await waitFor('the database', async () => (await databasesOf(cluster)).includes('just_named'), {
+      everyMs: 1,
+      timeoutMs: 60_000,
+    });
     await killed(agent);
     await expectRecovery();
     expect(journalOf(host).at(-2)).toMatchObject({ kind: 'restore', state: 'succeeded' });
@@ -167,7 +170,7 @@ describe('killed at the worst moment', () => {
         const sql = `SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE "strideiq_restore_%' AND state = 'active'`;
         return (await cluster.query('postgres', sql)).length > 0;
       },
-      { everyMs: 1 },
+      { everyMs: 1, timeoutMs: 60_000 },
     );
     await killed(agent);
     await expectRecovery();
@@ -176,7 +179,10 @@ describe('killed at the worst moment', () => {
 
   test('and S3 is out of reach at the next start: the run stays open until it can be told, the rest goes on', async () => {
     const agent = host.start('backup');
-    await waitFor('the upload', async () => (await bucket().unfinished()).length > 0, { everyMs: 2 });
+    await waitFor('the upload', async () => (await bucket().unfinished()).length > 0, {
+      everyMs: 2,
+      timeoutMs: 60_000,
+    });
     await killed(agent);
     await lineIsQuiet();
     const killedRun = journalOf(host).at(-1)?.id;

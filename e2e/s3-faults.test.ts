@@ -17,7 +17,7 @@ import {
   type S3Keys,
   type S3Server,
 } from '@strideiq/testkit';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentHost, agentProgram, type AgentResult } from './agent-host.ts';
 import { childrenOf } from './processes.ts';
 import {
@@ -34,26 +34,19 @@ import {
 let cluster: PostgresCluster;
 let s3: S3Server;
 let client: S3Client;
-let proxy: HttpFaultProxy;
-let hosts: AgentHost[] = [];
-let buckets = 0;
+const hosts: AgentHost[] = [];
+const proxies: HttpFaultProxy[] = [];
 
 beforeAll(async () => {
   [cluster, s3] = await Promise.all([startPostgres(), startS3()]);
   await createSampleDatabase(cluster, 'app', { scaleMb: 26 });
-  proxy = await startHttpFaultProxy({ to: s3.endpoint });
   client = s3.client();
 }, 240_000);
 
-afterEach(() => {
-  proxy.clear();
-  for (const host of hosts) host.remove();
-  hosts = [];
-});
-
 afterAll(async () => {
   client?.destroy();
-  await proxy?.stop();
+  for (const host of hosts) host.remove();
+  await Promise.all(proxies.map(async (proxy) => proxy.stop()));
   await Promise.all([cluster?.stop(), s3?.stop()]);
 });
 
@@ -64,20 +57,27 @@ interface Given {
   stores?: string[];
 }
 
-/** A host of its own, with a bucket of its own unless one is named. */
+/**
+ * A host with a database, a proxy and, unless one is named, a bucket of its own: most of these tests wait most of the
+ * time, and so they wait at once.
+ */
 async function newHost(given: Given = {}) {
-  const bucket = given.bucket ?? `faults-${++buckets}`;
+  const bucket = given.bucket ?? `faults-${crypto.randomUUID()}`;
+  const database = `app_${crypto.randomUUID().slice(0, 8)}`;
+  const proxy = await startHttpFaultProxy({ to: s3.endpoint });
+  proxies.push(proxy);
   if (given.bucket === undefined) await s3.createBucket(bucket);
+  await cluster.createDatabase(database, { template: 'app' });
   const { accessKey, secretKey } = given.keys ?? s3;
   const host = new AgentHost({
     cluster,
-    database: 'app',
+    database,
     s3: { server: { region: s3.region, accessKey, secretKey }, endpoint: given.endpoint ?? proxy.endpoint, bucket },
-    dump: { stallLimit: '2s', compressionLevel: 1 },
+    dump: { stallLimit: '3s', compressionLevel: 1 },
     ...(given.stores ? { stores: given.stores } : {}),
   });
   hosts.push(host);
-  return { host, local: rawDirectory(host.backupDirectory), s3: rawBucket(client, bucket) };
+  return { host, proxy, local: rawDirectory(host.backupDirectory), s3: rawBucket(client, bucket) };
 }
 
 interface Copies {
@@ -105,7 +105,7 @@ const completion = { method: 'POST', queryIncludes: 'uploadId=' };
 const slowDown: HttpFault = { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' };
 const internal: HttpFault = { status: 500, code: 'InternalError' };
 
-describe('for a while', () => {
+describe.concurrent('for a while', () => {
   const faults: { what: string; rule: HttpRule }[] = [
     { what: '503 SlowDown to the first requests', rule: { times: 3, fault: slowDown } },
     { what: '500 to parts', rule: { ...parts, times: 3, fault: internal } },
@@ -117,18 +117,17 @@ describe('for a while', () => {
   ];
 
   test.each(faults)('$what: both copies are stored', async ({ rule }) => {
-    const { host, local, s3: bucket } = await newHost();
+    const { host, proxy, local, s3: bucket } = await newHost();
     proxy.add(rule);
     const { copies } = await host.json<Copies>('backup');
     expect(copies).toMatchObject([{ state: 'stored' }, { state: 'stored' }]);
     expect(proxy.requests.some(({ fault }) => fault !== undefined)).toBe(true);
-    proxy.requests.length = 0;
     await expectNothingLeft(cluster, [local, bucket]);
     await expectTrueOutcomes(host, cluster, [local, bucket]);
   });
 });
 
-describe('for good', () => {
+describe.concurrent('for good', () => {
   const busy = { errorCode: 'StorageBusy', error: /overloaded or not well \(\w+, HTTP 50[03]\)/ };
   const unreachable = { errorCode: 'StorageUnreachable', error: /did not answer, or not to the end/ };
   const denied = { errorCode: 'AccessDenied', error: /Grant s3:PutObject/ };
@@ -143,8 +142,7 @@ describe('for good', () => {
   ] satisfies { what: string; rule: HttpRule; why: { errorCode: string; error: RegExp }; tries: number }[];
 
   test.each(faults)('$what: that copy is given up, the directory has its own', async ({ rule, why, tries }) => {
-    const { host, local, s3: bucket } = await newHost();
-    proxy.requests.length = 0;
+    const { host, proxy, local, s3: bucket } = await newHost();
     proxy.add(rule);
     expectOnlyLocal(await host.run('backup', '--json'), why);
     expect(proxy.requests.filter(({ fault }) => fault !== undefined).length).toBeGreaterThanOrEqual(tries);
@@ -168,7 +166,7 @@ describe('for good', () => {
   });
 
   test('a user without rights on the bucket', async () => {
-    const bucket = `foreign-${++buckets}`;
+    const bucket = 'of-somebody-else';
     await s3.createBucket(bucket);
     const { host, local } = await newHost({ bucket, keys: await s3.createUser('stranger') });
     expectOnlyLocal(await host.run('backup', '--json'), {
@@ -184,16 +182,18 @@ describe('a line that goes dead in the middle', () => {
   test('the copy is dropped after the stall limit; what it left is cleared once the line is back', async () => {
     const line = await startTcpProxy({ to: { host: '127.0.0.1', port: Number(new URL(s3.endpoint).port) } });
     try {
-      await line.set({ toServer: { bytesPerSecond: 4_000_000 } });
+      await line.set({ toServer: { bytesPerSecond: 2_000_000 } });
       const { host, local, s3: bucket } = await newHost({ endpoint: `http://${line.host}:${line.port}` });
       const agent = host.start('backup', '--json');
-      await waitFor('the upload', async () => (await bucket.unfinished()).length > 0);
+      await waitFor('the upload', async () => (await bucket.unfinished()).length > 0, { timeoutMs: 60_000 });
       await line.set({ blackHole: true });
       const result = await agent.result;
       expectOnlyLocal(result, { errorCode: 'StorageUnreachable', error: /did not answer, or not to the end/ });
       await expectOnlyWhole(bucket);
-      await line.set({});
       expect(await bucket.unfinished()).toHaveLength(1);
+      // With what it still holds: otherwise the request to abort would arrive after all.
+      line.cut();
+      await line.set({});
       await host.json('backup');
       await expectNothingLeft(cluster, [local, bucket]);
       await expectTrueOutcomes(host, cluster, [local, bucket]);
@@ -203,7 +203,7 @@ describe('a line that goes dead in the middle', () => {
   });
 
   test('Ctrl-C does not wait for it: 130, and the copy that was whole is kept', async () => {
-    const { host, local, s3: bucket } = await newHost();
+    const { host, proxy, local, s3: bucket } = await newHost();
     proxy.add({ ...parts, fault: 'stall' });
     const agent = host.start('backup', '--json');
     await waitFor('the manifest in the directory', async () => {
