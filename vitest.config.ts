@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Every room, by its package's name. */
-const rooms = ['packages', 'apps'].flatMap((floor) => readdirSync(floor).map((room) => join(floor, room)));
+const rooms = ['packages', 'apps'].flatMap((floor) =>
+  readdirSync(join(import.meta.dirname, floor)).map((room) => join(floor, room)),
+);
 
 function nameOf(room: string): string {
-  return (JSON.parse(readFileSync(join(room, 'package.json'), 'utf8')) as { name: string }).name;
+  return (JSON.parse(readFileSync(join(import.meta.dirname, room, 'package.json'), 'utf8')) as { name: string }).name;
 }
 
 export default defineConfig({
@@ -14,6 +16,10 @@ export default defineConfig({
     // Real servers, programs and disks take a while on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    projects: [...rooms, 'e2e'].map((root) => ({ extends: true, root, test: { name: nameOf(root) } })),
+    projects: [...rooms, 'e2e'].map((room) => ({
+      extends: true,
+      root: join(import.meta.dirname, room),
+      test: { name: nameOf(room), setupFiles: [join(import.meta.dirname, 'tools/vitest-setup.ts')] },
+    })),
   },
 });

@@ -46,8 +46,10 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const secondsSince = (began: number): string => `${((performance.now() - began) / 1000).toFixed(1)} s`;
 
-/** Everything that was started, ended in reverse order. */
+/** What ends each thing that was started. */
 const toEnd: (() => Promise<void> | void)[] = [];
+
+let staying = false;
 
 async function quickstart(): Promise<void> {
   const { values } = parseArgs({
@@ -65,8 +67,8 @@ async function quickstart(): Promise<void> {
   const hints = await tour(values['database-url'], values.s3);
   if (values.once) return;
   say(`\nAll of it held. The servers stay up until Ctrl-C.\n${hints}`);
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve).once('SIGTERM', resolve);
+  staying = true;
+  await new Promise(() => {
     setInterval(() => undefined, 60_000);
   });
 }
@@ -228,13 +230,24 @@ async function majorFor(url: string): Promise<Major> {
   }
 }
 
+/** Everything that was started is ended once, in reverse order, whichever way the program leaves. */
+async function leave(exitCode: number): Promise<never> {
+  for (const end of toEnd.splice(0).toReversed()) await end();
+  process.exit(exitCode);
+}
+
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(name, () => {
+    // While it stays up, Ctrl-C is how it ends; before that, it is cut short.
+    void leave(staying ? 0 : 130);
+  });
+}
 try {
   await quickstart();
+  await leave(0);
 } catch (error) {
-  process.stderr.write(`\nThe quickstart did not hold: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-} finally {
-  for (const end of toEnd.toReversed()) await end();
+  const usageError = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(usageError ? `${message}\n\n${usage}\n` : `\nThe quickstart did not hold: ${message}\n`);
+  await leave(usageError ? 2 : 1);
 }
-// The wait for Ctrl-C may have left a timer behind.
-process.exit();

@@ -13,6 +13,7 @@ import {
   type PlacedStore,
   type S3StoreConfiguration,
 } from './configuration/index.ts';
+import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { loadSigningKey } from './journal/signing-key.ts';
@@ -44,8 +45,9 @@ export class Host {
   constructor(configuration: AgentConfiguration, surroundings: Surroundings) {
     this.configuration = configuration;
     this.surroundings = surroundings;
-    this.key = loadSigningKey(configuration.stateDir);
+    // First, since it says best what is wrong with a state directory that cannot be used.
     this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now);
+    this.key = loadSigningKey(configuration.stateDir);
   }
 
   databaseIdOf(database: DatabaseConfiguration): string {
@@ -56,7 +58,7 @@ export class Host {
     const { exec, execConnect = [] } = database.dump;
     const resolved = await resolveConnection(database.connection, this.surroundings.env);
     for (const secret of resolved.secrets) this.surroundings.secrets.add(secret);
-    return { ...resolved, exec, execConnect };
+    return { ...resolved, exec, execConnect, path: this.surroundings.env['PATH'] };
   }
 
   async maintenanceOf(database: DatabaseConfiguration): Promise<Endpoint> {
@@ -93,13 +95,24 @@ export class Host {
     return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
   }
 
+  async openDirectory(path: string): Promise<OpenedStore> {
+    return this.#open({ type: 'directory', path, name: path });
+  }
+
   /** A path's folder, or an `s3://` URL's bucket: the credentials are those of a configured store of that bucket. */
   readonly openPlace: OpenPlace = async (reference) => {
     const s3 = /^s3:\/\/([^/]+)\/(?:(.*)\/)?([^/]+)$/.exec(reference);
+    if (!s3 && reference.startsWith('s3://')) {
+      throw new AgentError(
+        'UsageInvalid',
+        `${reference} names no object.`,
+        'Write s3://BUCKET/PREFIX/NAME.sql.gz; `strideiq-agent list --s3 BUCKET/PREFIX` shows what is there.',
+      );
+    }
     if (!s3) {
       const path = resolve(reference);
       return {
-        opened: await this.#open({ type: 'directory', path: dirname(path), name: dirname(path) }),
+        opened: await this.openDirectory(dirname(path)),
         key: basename(path),
       };
     }

@@ -25,7 +25,6 @@ export type AgentErrorCode =
   | 'NoCopyStored'
   // finding and judging backups
   | 'BackupNotFound'
-  | 'ReferenceAmbiguous'
   | 'VerificationFailed'
   // restoring
   | 'TargetExists'
@@ -48,7 +47,6 @@ export class AgentError extends CodedError<AgentErrorCode> {}
 const usage = new Set([
   'UsageInvalid',
   'TargetInvalid',
-  'ReferenceAmbiguous',
   'ConfigurationMissing',
   'ConfigurationUnreadable',
   'ConfigurationInvalid',

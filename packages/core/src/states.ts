@@ -32,7 +32,7 @@ export class States<State extends string> {
    * The only way from one state to another: returns `to`.
    * @throws CoreError `IllegalTransition` where the table has no such step
    */
-  move(from: State, to: State): State {
+  move<To extends State>(from: State, to: To): To {
     if (this.canMove(from, to)) return to;
     throw new CoreError(
       'IllegalTransition',

@@ -1,3 +1,4 @@
+import { propertyRuns } from '@strideiq/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readDump } from './read-dump.ts';
@@ -12,7 +13,7 @@ describe('readDump', () => {
         const ends = cuts.map((cut) => cut % bytes.length);
         expect(await modelOf(readDump(piecesOf(bytes, ends)))).toEqual(pieces);
       }),
-      { numRuns: 400 },
+      { numRuns: propertyRuns(400) },
     );
   });
 
@@ -21,7 +22,7 @@ describe('readDump', () => {
       fc.asyncProperty(generatedDump, async ({ text, pieces }) => {
         expect(await modelOf(readDump(evenPieces(Buffer.from(text), 1)))).toEqual(pieces);
       }),
-      { numRuns: 60 },
+      { numRuns: propertyRuns(60) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
+import { propertyRuns } from '@strideiq/testkit';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { gunzip } from './gunzip.ts';
@@ -51,7 +52,7 @@ describe('writeDump', () => {
         expect(await verifyDump(piecesOf(object), result)).toMatchObject({ problems: [], tables: result.tables });
         expect((await verifyDump(piecesOf(object))).problems).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: propertyRuns(150) },
     );
   });
 
@@ -66,7 +67,7 @@ describe('writeDump', () => {
         );
         expect(cut).toEqual(await written(text, options));
       }),
-      { numRuns: 150 },
+      { numRuns: propertyRuns(150) },
     );
   });
 
@@ -91,7 +92,7 @@ describe('writeDump', () => {
         // A COPY of no rows looks like one that goes on, so both sides are joined.
         expect(joined(alone)).toEqual(joined(pieces));
       }),
-      { numRuns: 150 },
+      { numRuns: propertyRuns(150) },
     );
   });
 

@@ -1,4 +1,5 @@
 export * from './errors.ts';
+export { propertyRuns } from './property-runs.ts';
 export { PostgresCluster, type DatabaseOptions, type PsqlInput } from './postgres/cluster.ts';
 export type { PostgresOptions } from './postgres/data-directory.ts';
 export { startPostgres } from './postgres/start.ts';

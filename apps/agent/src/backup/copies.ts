@@ -1,4 +1,5 @@
-import { backupNames, codeOf, fixedNames, paragraphOf, type BackupNames } from '@strideiq/core';
+import { backupNames, codeOf, copyStates, fixedNames, paragraphOf, type BackupNames } from '@strideiq/core';
+import prettyBytes from 'pretty-bytes';
 import { AgentError } from '../errors.ts';
 import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
 import { once, readAll, type OpenedStore } from '../stores/opened-store.ts';
@@ -49,8 +50,8 @@ export class Copy {
       if (free !== undefined && free < needBytes) {
         throw new AgentError(
           'DiskTooSmall',
-          `${this.opened.store.location} has ${megabytes(free)} free, and the next backup needs about ${megabytes(needBytes)}.`,
-          'Make room there, or move the store to a larger disk; nothing was written.',
+          `${this.opened.store.location} has ${prettyBytes(free)} free, and the next backup needs about ${prettyBytes(needBytes)}.`,
+          'Make room there, or move the store to a larger disk; no backup was begun there.',
         );
       }
     });
@@ -101,8 +102,10 @@ export class Copy {
   }
 
   outcome(planned: PlannedCopy): CopyOutcome {
-    if (!this.failed) return { ...planned, state: 'stored', sizeBytes: this.#storedBytes ?? 0 };
-    const failed = { state: 'failed' as const, errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
+    if (!this.failed)
+      return { ...planned, state: copyStates.move('uploading', 'stored'), sizeBytes: this.#storedBytes ?? 0 };
+    const state = copyStates.move('uploading', 'failed');
+    const failed = { state, errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
     return { ...planned, ...failed, ...(this.#upload === undefined ? {} : { mayHaveLeft: true as const }) };
   }
 }
@@ -142,8 +145,4 @@ export async function chooseNames(database: string, at: Date, copies: readonly C
     const free = await Promise.all(copies.map((copy) => copy.isFree(names)));
     if (free.every(Boolean)) return names;
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1_000_000).toLocaleString('en')} MB`;
 }

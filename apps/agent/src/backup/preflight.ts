@@ -62,13 +62,19 @@ export async function checkPrivileges(
   const { rows } = await connection.query<Lack>(lacksSql, [facts.database, excluded]);
   if (rows.length === 0) return;
   const objects = rows.slice(0, 5).map((row) => row.object);
-  const grants = [...new Set(rows.map((row) => row.grant))].slice(0, 5);
+  const grants = [...new Set(rows.map((row) => row.grant))].slice(0, 10);
   const more = rows.length > 5 ? ` and ${rows.length - 5} more` : '';
   throw new AgentError(
     'PrivilegeMissing',
     `The role ${facts.user} may not read ${objects.join(', ')}${more} in database ${facts.database}, so a backup would not be whole.`,
-    `As a superuser run: ${grants.join(' ')} Or grant it everything readable: GRANT pg_read_all_data TO ${quoteIdentifier(facts.user)}; (without large objects and row-level security).`,
+    `As a superuser run: ${grants.join(' ')} ${readAll(facts)}`,
   );
+}
+
+/** A predefined role since 14; it opens schemas, tables and sequences, also those to come. */
+function readAll({ user, versionNumber }: ServerFacts): string {
+  if (versionNumber < 140_000) return '';
+  return `In place of the grants on schemas, tables and sequences this opens all of them, also those to come: GRANT pg_read_all_data TO ${quoteIdentifier(user)};`;
 }
 
 /** Schemas, tables and sequences; tables whose rows a policy would hide; large objects. Temporary and foreign ones are not dumped. */
@@ -76,24 +82,30 @@ const lacksSql = `
 WITH me AS (SELECT r.oid, r.rolsuper, r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user),
 spaces AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
 relations AS (
-  SELECT c.*, s.nspname, has_schema_privilege(s.oid, 'USAGE') AS reachable
+  SELECT c.*, s.nspname
     FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
    WHERE c.relpersistence <> 't' AND NOT c.oid::int8::float8 = ANY ($2::float8[])
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+     -- of an extension's tables only those are dumped that hold its configuration
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                        AND NOT EXISTS (SELECT FROM pg_extension x WHERE c.oid = ANY (x.extconfig))))
 SELECT 'schema ' || quote_ident(nspname) AS object,
        format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, current_user) AS grant
   FROM spaces WHERE NOT has_schema_privilege(oid, 'USAGE')
    AND EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = spaces.oid)
 UNION ALL
 SELECT 'table ' || quote_ident(nspname) || '.' || quote_ident(relname),
-       format('GRANT SELECT ON %I.%I TO %I;', nspname, relname, current_user)
-  FROM relations WHERE reachable AND relkind IN ('r', 'p') AND NOT has_table_privilege(oid, 'SELECT')
+       CASE WHEN count(*) OVER (PARTITION BY nspname) > 3
+            THEN format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I;', nspname, current_user)
+            ELSE format('GRANT SELECT ON %I.%I TO %I;', nspname, relname, current_user) END
+  FROM relations WHERE relkind IN ('r', 'p') AND NOT has_table_privilege(oid, 'SELECT')
 UNION ALL
 SELECT 'sequence ' || quote_ident(nspname) || '.' || quote_ident(relname),
-       format('GRANT SELECT ON SEQUENCE %I.%I TO %I;', nspname, relname, current_user)
+       CASE WHEN count(*) OVER (PARTITION BY nspname) > 3
+            THEN format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I;', nspname, current_user)
+            ELSE format('GRANT SELECT ON SEQUENCE %I.%I TO %I;', nspname, relname, current_user) END
   FROM relations
  -- CASE, since the planner may ask before it has looked at relkind, and that is an error
- WHERE reachable AND CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(oid, 'SELECT') ELSE false END
+ WHERE CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(oid, 'SELECT') ELSE false END
 UNION ALL
 SELECT 'all rows of ' || quote_ident(nspname) || '.' || quote_ident(relname) || ' (row-level security)',
        format('ALTER ROLE %I BYPASSRLS;', current_user)

@@ -5,8 +5,7 @@ import { resolveReference } from '../backups/resolve-reference.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
 import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
 import { clearFirst } from './clear-first.ts';
-import { databaseOf, type Command } from './run-command.ts';
-import { AgentError } from '../errors.ts';
+import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
 
 /** `backup [DATABASE] [--verify] [--store NAME]` */
 export async function backup(
@@ -15,15 +14,7 @@ export async function backup(
   options: { verify?: boolean; store?: string[] },
 ): Promise<number> {
   const database = databaseOf(host.configuration, name);
-  for (const store of options.store ?? []) {
-    if (!database.stores.includes(store)) {
-      throw new AgentError(
-        'UsageInvalid',
-        `${database.name} has no store ${JSON.stringify(store)}.`,
-        `It has: ${database.stores.join(', ')}.`,
-      );
-    }
-  }
+  checkStoreNames(database, options.store);
   await clearFirst(host, database, output);
   const request = await host.backupRequest(database, options.store);
   const { journal, key } = host;
@@ -67,8 +58,8 @@ export async function backup(
     },
     describe(outcome, rows, verifications),
   );
-  for (const copy of failed) output.note(`error: the copy in ${copy.store} (${copy.location}) failed: ${copy.error}`);
-  for (const one of corrupt) output.note(`error: the copy in ${one.store} is corrupt: ${one.problems.join('; ')}`);
+  for (const copy of failed) output.problem(`the copy in ${copy.store} (${copy.location}) failed: ${copy.error}`);
+  for (const one of corrupt) output.problem(`the copy in ${one.store} is corrupt: ${one.problems.join('; ')}`);
   if (failed.some((copy) => copy.errorCode === 'Interrupted')) return 130;
   return failed.length + corrupt.length > 0 ? 1 : 0;
 }

@@ -12,8 +12,9 @@ interface Listed {
   at: string;
   sizeBytes: number | null;
   rows: number | null;
-  state: 'complete' | 'unmanaged' | 'missing' | 'unreadable';
-  stores: string[];
+  /** `incomplete`: a store holds the manifest and no longer the dump. */
+  state: 'complete' | 'incomplete' | 'unmanaged' | 'missing' | 'unreadable';
+  copies: { store: string; state: 'stored' | 'missing' }[];
 }
 
 /** `list [DATABASE]`: what the stores themselves hold. Exit code 3 where that is nothing. */
@@ -34,7 +35,7 @@ export async function list({ host, output }: Command, name: string | undefined):
     one.sizeBytes === null ? '-' : prettyBytes(one.sizeBytes),
     one.rows === null ? '-' : one.rows.toLocaleString('en'),
     one.state,
-    one.stores.join(', '),
+    one.copies.map(({ store, state }) => (state === 'stored' ? store : `${store} (missing)`)).join(', '),
     one.id ?? '-',
   ]);
   output.result({ items: listed }, table(['TIME', 'NAME', 'SIZE', 'ROWS', 'STATE', 'STORES', 'ID'], rows, [2, 3]));
@@ -48,7 +49,7 @@ async function describe(backup: FoundBackup): Promise<Listed> {
   const found = managed
     ? await readManifest(managed.opened, manifestKeyOf(managed.dumpKey)).catch(() => undefined)
     : undefined;
-  const state = present.length === 0 ? 'missing' : !managed ? 'unmanaged' : found ? 'complete' : 'unreadable';
+  const state = stateOf(copies.length, present.length, managed !== undefined, found !== undefined);
   return {
     id: found?.manifest.backupId ?? null,
     name: names.stem,
@@ -57,6 +58,16 @@ async function describe(backup: FoundBackup): Promise<Listed> {
     sizeBytes: present[0]?.sizeBytes ?? null,
     rows: found?.manifest.tables.reduce((sum, each) => sum + each.rows, 0) ?? null,
     state,
-    stores: present.map(({ opened }) => opened.name),
+    copies: copies.map(({ opened, sizeBytes }) => ({
+      store: opened.name,
+      state: sizeBytes === undefined ? 'missing' : 'stored',
+    })),
   };
+}
+
+function stateOf(copies: number, present: number, managed: boolean, readable: boolean): Listed['state'] {
+  if (present === 0) return 'missing';
+  if (!managed) return 'unmanaged';
+  if (!readable) return 'unreadable';
+  return present < copies ? 'incomplete' : 'complete';
 }

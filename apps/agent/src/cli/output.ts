@@ -7,11 +7,13 @@ import { TerminalProgress } from './terminal-progress.ts';
  */
 export class Output {
   readonly json: boolean;
+  readonly #quiet: boolean;
   readonly #secrets: ReadonlySet<string>;
   readonly #progress: TerminalProgress;
 
-  constructor(options: { json: boolean; secrets: ReadonlySet<string> }) {
+  constructor(options: { json: boolean; quiet: boolean; secrets: ReadonlySet<string> }) {
     this.json = options.json;
+    this.#quiet = options.quiet;
     this.#secrets = options.secrets;
     this.#progress = new TerminalProgress(process.stderr, (text) => this.#redacted(text));
   }
@@ -19,15 +21,21 @@ export class Output {
   /** The result: `document` for programs, `text` for people. */
   result(document: unknown, text: string): void {
     this.#progress.end();
+    if (this.#quiet && !this.json) return;
     process.stdout.write(this.#redacted(this.json ? `${JSON.stringify(document, undefined, 2)}\n` : `${text}\n`));
   }
 
   note(text: string): void {
-    this.#line(text);
+    if (!this.#quiet) this.#line(text);
   }
 
   warn(text: string): void {
     this.#line(`warning: ${text}`);
+  }
+
+  /** A part of the work that failed, while the rest went on. */
+  problem(text: string): void {
+    this.#line(`error: ${text}`);
   }
 
   /** @param details more for programs, beside code and message */
@@ -41,7 +49,7 @@ export class Output {
   }
 
   readonly progress: ReportProgress = (progress) => {
-    if (!this.json) this.#progress.show(progress);
+    if (!this.json && !this.#quiet) this.#progress.show(progress);
   };
 
   #line(text: string): void {

@@ -35,7 +35,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       .exitOverride()
       .option('--config <file>', `the host's configuration (default: ${defaultConfigurationFile})`)
       .option('--state-dir <dir>', 'where journal and key are kept')
-      .option('--json', 'print one JSON document on standard output');
+      .option('--json', 'print one JSON document on standard output')
+      .option('--quiet', 'print warnings and errors alone, for cron');
   const withoutFile = (command: CommanderCommand) =>
     command
       .option('--database-url <url>', 'instead of a configuration: postgres://user@host:port/database')
@@ -83,6 +84,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .command('schema')
     .description('print the JSON Schema of the configuration file')
     .exitOverride()
+    .option('--json', 'as it is anyway')
     .action(() => {
       process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
     });
@@ -90,9 +92,17 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
     // commander has printed its text: help and version are no failures.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
+    if (error.exitCode === 0) return 0;
+    if (argv.includes('--json')) printUsageError(error.message);
+    return 2;
   }
   return exitCode;
+}
+
+/** For programs, what commander has told people on standard error. */
+function printUsageError(said: string): void {
+  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
+  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
 }

@@ -17,6 +17,9 @@ export async function restore(
   }
   const { source, database } = await sourceOfReference(command, reference, options.database);
   await clearFirst(host, database, output);
+  if (database.hooks.afterRestore.length > 0) {
+    output.warn('hooks.afterRestore is not run by this version: the database will be as the backup has it, unmasked.');
+  }
   const began = performance.now();
   const outcome = await runRestore(
     {
@@ -46,12 +49,12 @@ export async function restore(
 }
 
 function describe(outcome: RestoreOutcome, name: string, seconds: number): string {
-  const { into, tables, objects } = outcome;
+  const { into, tables, objects, privileges } = outcome;
   const rows = tables.reduce((sum, table) => sum + table.found, 0).toLocaleString('en');
   const compared = objects > 0 ? `, and ${objects} objects agree with the manifest` : '';
   return [
     `Restored ${name} into ${into} in ${seconds.toFixed(1)} s`,
     `  ${rows} rows of ${tables.length} tables, each table's count equal to the backup's${compared}`,
-    `  Everything belongs to the role that restored it; owners and grants are in the .privileges.sql.gz beside the backup.`,
+    `  Everything belongs to the role that restored it${privileges ? `; owners and grants are in ${privileges} beside the backup` : ''}.`,
   ].join('\n');
 }

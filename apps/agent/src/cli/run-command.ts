@@ -14,6 +14,7 @@ import { Output } from './output.ts';
 export interface CommonOptions {
   config?: string;
   json?: boolean;
+  quiet?: boolean;
   stateDir?: string;
   databaseUrl?: string;
   databaseUrlFile?: string;
@@ -41,7 +42,7 @@ export const defaultConfigurationFile = '/etc/strideiq/agent.yaml';
 export async function runCommand(options: CommonOptions, work: (command: Command) => Promise<number>): Promise<number> {
   const interruption = new AbortController();
   const secrets = new Set<string>();
-  const output = new Output({ json: options.json ?? false, secrets });
+  const output = new Output({ json: options.json ?? false, quiet: options.quiet ?? false, secrets });
   const surroundings = { env: process.env, now: Date.now, signal: interruption.signal, secrets };
   const onSignal = (name: NodeJS.Signals) => {
     // A second Ctrl-C means it: the next start clears what this one leaves.
@@ -73,6 +74,13 @@ async function configurationOf(options: CommonOptions): Promise<AgentConfigurati
     return configurationFromArguments({ ...options, placeNeeded }, process.env);
   }
   if (withoutFile === undefined) {
+    if (options.environment !== undefined) {
+      throw new AgentError(
+        'UsageInvalid',
+        '--environment was given beside a configuration file, which says it itself.',
+        'Leave it out, or change `environment` in the file.',
+      );
+    }
     const configuration = await loadConfiguration(options.config ?? defaultConfigurationFile);
     return options.stateDir === undefined ? configuration : { ...configuration, stateDir: options.stateDir };
   }
@@ -84,6 +92,17 @@ async function configurationOf(options: CommonOptions): Promise<AgentConfigurati
     );
   }
   return configurationFromArguments({ ...options, placeNeeded }, process.env);
+}
+
+/** @throws AgentError `UsageInvalid` where `--store` names one that the database does not have */
+export function checkStoreNames(database: DatabaseConfiguration, names: readonly string[] = []): void {
+  const unknown = names.find((name) => !database.stores.includes(name));
+  if (unknown === undefined) return;
+  throw new AgentError(
+    'UsageInvalid',
+    `${database.name} has no store ${JSON.stringify(unknown)}.`,
+    `It has: ${database.stores.join(', ')}.`,
+  );
 }
 
 /**
@@ -100,9 +119,16 @@ export function databaseOf(configuration: AgentConfiguration, name: string | und
   }
   const named = configuration.databases[name];
   if (named) return named;
+  if (configuration.file === undefined) {
+    throw new AgentError(
+      'UsageInvalid',
+      `The command line names the database ${names}, and not ${JSON.stringify(name)}.`,
+      'Without a configuration file the database is the one of --database-url (or PGDATABASE): leave the name out.',
+    );
+  }
   throw new AgentError(
     'UsageInvalid',
-    `There is no database ${JSON.stringify(name)} in the configuration.`,
+    `There is no database ${JSON.stringify(name)} in ${configuration.file}.`,
     `It holds: ${names}.`,
   );
 }

@@ -1,11 +1,14 @@
 import prettyBytes from 'pretty-bytes';
+import { manifestKeyOf } from '../backups/find-backups.ts';
 import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
+import { AgentError } from '../errors.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import type { Verification } from '../verify/verify-copy.ts';
 import { sourceOfReference } from './reference.ts';
-import type { Command } from './run-command.ts';
+import { checkStoreNames, type Command } from './run-command.ts';
 
-/** `verify REF`: reads every byte of every copy back. Exit code 1 where one is not whole. */
+/** `verify REF`: reads every byte of every copy back. Exit code 1 where one is not whole, or gone. */
 export async function verify(
   command: Command,
   reference: string,
@@ -13,14 +16,26 @@ export async function verify(
 ): Promise<number> {
   const { host, output, surroundings } = command;
   const { source, database } = await sourceOfReference(command, reference, options.database);
+  checkStoreNames(database, options.store);
   const { journal, key, configuration } = host;
   const { now, signal } = surroundings;
   const sources: BackupSource[] = [];
+  const missingIn: { opened: OpenedStore; dumpKey: string }[] = [];
+  const { dumpKey } = source;
   // A path or URL names one copy; everything else names a backup with all of its copies.
-  const stores = reference.includes('/') ? [] : await host.storesOf(database, options.store);
-  for (const opened of stores) {
-    if (await opened.store.head(source.dumpKey)) {
-      sources.push(await resolveReference(source.dumpKey, [opened], host.openPlace, now()));
+  if (reference.includes('/')) sources.push(source);
+  else {
+    for (const opened of await host.storesOf(database, options.store)) {
+      if (await opened.store.head(dumpKey)) {
+        sources.push(await resolveReference(dumpKey, [opened], host.openPlace, now()));
+      } else if (await opened.store.head(manifestKeyOf(dumpKey))) missingIn.push({ opened, dumpKey });
+      else if (options.store) {
+        throw new AgentError(
+          'BackupNotFound',
+          `The store ${opened.name} (${opened.store.location}) holds no ${dumpKey}.`,
+          '`strideiq-agent list` shows which store holds what.',
+        );
+      } else output.note(`note: ${opened.name} (${opened.store.location}) holds no copy of this backup`);
     }
   }
   const verifications = await runVerify(
@@ -29,19 +44,21 @@ export async function verify(
       database: database.name,
       databaseId: host.databaseIdOf(database),
       reference,
-      sources: sources.length > 0 ? sources : [source],
+      sources,
+      missingIn,
     },
     { journal, key, now, progress: output.progress, signal },
   );
   output.result({ copies: verifications }, verifications.map(describe).join('\n'));
-  return verifications.some((one) => one.state === 'corrupt') ? 1 : 0;
+  return verifications.every((one) => one.state === 'verified') ? 0 : 1;
 }
 
 function describe(one: Verification): string {
   const { state, dumpKey, location, bytes, rawBytes, tables, problems, comparedWith, trusted } = one;
   const rows = tables.reduce((sum, table) => sum + table.rows, 0).toLocaleString('en');
-  if (state === 'corrupt')
-    return `CORRUPT   ${dumpKey} in ${location}\n${problems.map((text) => `  ${text}`).join('\n')}`;
+  if (state !== 'verified') {
+    return `${state.toUpperCase().padEnd(8)}  ${dumpKey} in ${location}\n${problems.map((text) => `  ${text}`).join('\n')}`;
+  }
   const against =
     comparedWith === 'manifest'
       ? 'checksum, gzip, closing line, index and row counts agree with the manifest'

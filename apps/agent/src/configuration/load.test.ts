@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigurationInvalid, type Problem } from './errors.ts';
 import { loadConfiguration, parseConfiguration } from './load.ts';
 import { storesOf } from './schema.ts';
-import { least, wrong } from './wrong-configurations.ts';
+import { least, wrong } from './wrong-configurations.test-cases.ts';
 
 const whole = join(import.meta.dirname, 'agent.example.yaml');
 

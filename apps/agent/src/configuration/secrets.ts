@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import pgpass from 'pgpass';
 import type { ConnectionConfiguration } from './connection.ts';
 import { ConfigurationError } from './errors.ts';
 import { postgresUrlCure, readPostgresUrl, type PostgresUrl } from './postgres-url.ts';
@@ -13,7 +14,7 @@ export interface ResolvedConnection {
   user: string;
   /** Name on the server. */
   database: string;
-  /** Absent where none is set: `pg` and libpq then look into PGPASSFILE or ~/.pgpass themselves, by the same rules. */
+  /** Absent where none is set anywhere, PGPASSFILE and ~/.pgpass included. */
   password?: string;
   sslmode?: string;
   sslrootcert?: string;
@@ -36,8 +37,16 @@ export async function resolveConnection(
 ): Promise<ResolvedConnection> {
   const url = await urlOf(connection, env);
   const own = await secretOf(connection.passwordFile, connection.passwordEnv, env, 'the password');
-  const password = own ?? connection.password?.reveal() ?? url?.password ?? nonEmpty(env['PGPASSWORD']);
   const user = connection.user ?? url?.user ?? nonEmpty(env['PGUSER']) ?? userInfo().username;
+  const place = {
+    host: connection.host ?? url?.host ?? nonEmpty(env['PGHOST']) ?? 'localhost',
+    port: connection.port ?? url?.port ?? Number(nonEmpty(env['PGPORT']) ?? 5432),
+    user,
+    database:
+      connection.database ?? url?.database ?? connection.fallbackDatabase ?? nonEmpty(env['PGDATABASE']) ?? user,
+  };
+  const said = own ?? connection.password?.reveal() ?? url?.password ?? nonEmpty(env['PGPASSWORD']);
+  const password = said ?? (await passwordFromPassFile(place));
   const optional = {
     sslmode: connection.sslmode ?? url?.sslmode ?? nonEmpty(env['PGSSLMODE']),
     sslrootcert: connection.sslrootcert ?? url?.sslrootcert ?? nonEmpty(env['PGSSLROOTCERT']),
@@ -48,14 +57,22 @@ export async function resolveConnection(
   };
   const given = Object.entries(optional).filter(([, value]) => value !== undefined);
   return {
-    host: connection.host ?? url?.host ?? nonEmpty(env['PGHOST']) ?? 'localhost',
-    port: connection.port ?? url?.port ?? Number(nonEmpty(env['PGPORT']) ?? 5432),
-    user,
-    database:
-      connection.database ?? url?.database ?? connection.fallbackDatabase ?? nonEmpty(env['PGDATABASE']) ?? user,
+    ...place,
     ...(Object.fromEntries(given) as { [key in keyof typeof optional]?: string }),
     secrets: password === undefined ? [] : formsOf(password),
   };
+}
+
+/** As libpq does it; `pg` would do it too, and warn that it will not much longer. */
+async function passwordFromPassFile(place: {
+  host: string;
+  port: number;
+  user: string;
+  database: string;
+}): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    pgpass(place, resolve);
+  });
 }
 
 /** Credentials with nothing left to look up; all absent: the AWS SDK finds them itself. */

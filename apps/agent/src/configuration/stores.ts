@@ -42,7 +42,11 @@ const s3Schema = z.strictObject({
     .transform((prefix) => prefix.replace(/^\/+/, '').replace(/([^/])\/*$/, '$1/'))
     .prefault('')
     .describe(`What keys begin with. A slash is added at its end where it lacks one. ${placeText}`),
-  region: textSchema.optional().describe('Region, such as eu-west-1. Left out: AWS_REGION, then us-east-1.'),
+  region: textSchema
+    .optional()
+    .describe(
+      'Region, such as eu-west-1. Left out: AWS_REGION or the profile’s; us-east-1 where an endpoint is given.',
+    ),
   endpoint: z
     .url({ protocol: /^https?$/, error: 'must be a URL that begins with https:// or http://' })
     .optional()

@@ -169,23 +169,40 @@ async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promi
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  if (database.schedule.length > 0) {
-    doctor.say(
-      'warn',
+  const { schedule, retention, hooks, dump } = database;
+  const { controlPlane, minimumLocalCopies } = host.configuration;
+  const hooked = Object.entries(hooks).filter(([, value]) => value !== undefined && value.length > 0);
+  const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
+    [
+      schedule.length > 0,
       'schedule',
       'this version has no daemon: the schedule is read but not followed',
       `Run \`strideiq-agent backup ${database.name}\` from cron or a systemd timer.`,
-    );
-  }
-  if (Object.keys(database.retention).length > 0) {
-    doctor.say(
-      'warn',
+    ],
+    [
+      Object.keys(retention).length > 0 || minimumLocalCopies > 1,
       'retention',
       'this version removes nothing: retention is read but not followed',
       'Remove old backups by hand, all objects of one name together.',
-    );
-  }
-  if (host.configuration.controlPlane) {
-    doctor.say('warn', 'control plane', 'this version reports to none: controlPlane is read but not used');
-  }
+    ],
+    [
+      hooked.length > 0,
+      'hooks',
+      `this version runs none: ${hooked.map(([name]) => name).join(', ')} are read but not run`,
+      'Run them by hand around a restore; before you let anyone into data that afterRestore should mask, most of all.',
+    ],
+    [
+      typeof dump.jobs === 'number' && dump.jobs > 1,
+      'dump.jobs',
+      'this version reads with one connection: jobs is read but not followed',
+      '',
+    ],
+    [
+      controlPlane !== undefined,
+      'control plane',
+      'this version reports to none: controlPlane and allow are read but not used',
+      '',
+    ],
+  ];
+  for (const [asked, what, text, cure] of notYet) if (asked) doctor.say('warn', what, text, cure);
 }

@@ -35,6 +35,8 @@ export interface RunDetail {
   scratchDatabase?: string;
   /** Its oid, which it keeps when it gets its final name. */
   scratchOid?: number;
+  /** The server it was made on, as `describeServer` tells it: another one is not asked about it. */
+  server?: string;
   /** Name that a restore is to give it. */
   into?: string;
   /** REF as it was asked for. */

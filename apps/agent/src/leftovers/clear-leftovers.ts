@@ -1,7 +1,8 @@
 import { paragraphOf } from '@strideiq/core';
+import { AgentError } from '../errors.ts';
 import type { Journal, Run } from '../journal/journal.ts';
 import { connect, type Connection } from '../postgres/connect.ts';
-import type { Endpoint } from '../postgres/endpoint.ts';
+import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { clearRestore, dropScratch } from './clear-restore.ts';
 import { endSessions } from './end-sessions.ts';
@@ -87,6 +88,20 @@ export class Maintenance {
   async connection(): Promise<Connection> {
     this.#connection ??= connect(this.#endpoint, { applicationName: 'strideiq-clearing' });
     return this.#connection;
+  }
+
+  /**
+   * A restore may have gone to another server than the one that this command works with.
+   * @throws AgentError `ServerUnreachable`: the run stays open
+   */
+  checkIsServerOf({ detail }: Pick<Run, 'detail'>): void {
+    const here = describeServer(this.#endpoint);
+    if (detail.server === undefined || detail.server === here) return;
+    throw new AgentError(
+      'ServerUnreachable',
+      `Its database ${detail.scratchDatabase} is on the server ${detail.server}, and this one is ${here}.`,
+      'Run a command against that server once, or drop the database there by hand.',
+    );
   }
 
   /** A server that cannot be reached has no sessions that matter to what is in the stores. */

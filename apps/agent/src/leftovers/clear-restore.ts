@@ -8,6 +8,7 @@ import type { Cleared, Maintenance } from './clear-leftovers.ts';
  * @throws AgentError of a server that cannot be reached: the run is then still open
  */
 export async function clearRestore(journal: Journal, run: Run, server: Maintenance): Promise<Cleared> {
+  server.checkIsServerOf(run);
   const { into } = run.detail;
   if (await hasFinalName(run, server)) {
     const text = `The agent's process ended just after ${into} was restored, compared and given its name.`;
@@ -24,6 +25,7 @@ export async function clearRestore(journal: Journal, run: Run, server: Maintenan
 /** Drops the database that a restore made under a name of its own. @returns whether it was still there */
 export async function dropScratch({ detail }: Run, server: Maintenance): Promise<boolean> {
   if (detail.scratchDatabase === undefined) return false;
+  server.checkIsServerOf({ detail });
   const connection = await server.connection();
   const { rows } = await connection.query('SELECT FROM pg_database WHERE datname = $1', [detail.scratchDatabase]);
   if (rows.length === 0) return false;

@@ -1,4 +1,4 @@
-import { paragraphOf, parseBackupName, parseManifest, type BackupNames } from '@strideiq/core';
+import { copyStates, paragraphOf, parseBackupName, parseManifest, type BackupNames } from '@strideiq/core';
 import type { Store } from '@strideiq/storage';
 import { completeCopy } from '../backup/copies.ts';
 import { AgentError } from '../errors.ts';
@@ -25,8 +25,15 @@ export async function finishBackup(
   for (const planned of run.detail.copies ?? []) {
     const opened = stores.find(({ store }) => store.storeId === planned.storeId);
     const names = parseBackupName(planned.dumpKey)?.names;
-    if (!opened || !names) {
-      outcomes.push(died(planned, 'This store was not at hand when the killed run was cleared.'));
+    if (!names) {
+      outcomes.push(died(planned, `${planned.dumpKey} is no name of a backup.`));
+      continue;
+    }
+    if (!opened) {
+      // What it holds cannot be told: nothing may be said of the run before somebody has looked.
+      problems.push(
+        `the store ${planned.store} (${planned.location}) is not in the configuration any more; run this once with it.`,
+      );
       continue;
     }
     try {
@@ -89,7 +96,7 @@ async function finishCopy(
     dumpBytes: object.sizeBytes,
   };
   await completeCopy(opened, sealed, warnings, !(await hasNewer(opened.store, names)));
-  return { ...planned, state: 'stored', sizeBytes: object.sizeBytes };
+  return { ...planned, state: copyStates.move('uploading', 'stored'), sizeBytes: object.sizeBytes };
 }
 
 /** Whether a later backup stands there, whose name LATEST is to keep: this store may have been out of reach for long. */
@@ -105,5 +112,13 @@ async function hasNewer(store: Store, names: BackupNames): Promise<boolean> {
 
 function died(planned: PlannedCopy, error: string): CopyOutcome {
   const { storeId, store, location, dumpKey } = planned;
-  return { storeId, store, location, dumpKey, state: 'failed', errorCode: 'AgentDied', error };
+  return {
+    storeId,
+    store,
+    location,
+    dumpKey,
+    state: copyStates.move('uploading', 'failed'),
+    errorCode: 'AgentDied',
+    error,
+  };
 }

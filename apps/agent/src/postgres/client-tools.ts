@@ -30,7 +30,9 @@ export async function findTool(
     return newEnough(found ? [found] : [], name, serverMajor, [endpoint.exec.join(' ')]);
   }
   const places =
-    pgDump === undefined ? searchPath(serverMajor) : [pgDump.endsWith('/pg_dump') ? dirname(pgDump) : pgDump];
+    pgDump === undefined
+      ? searchPath(serverMajor, endpoint.path)
+      : [pgDump.endsWith('/pg_dump') ? dirname(pgDump) : pgDump];
   const found: Tool[] = [];
   for (const place of places) {
     const path = join(place, name);
@@ -43,10 +45,10 @@ export async function findTool(
 }
 
 /** Debian's, RPM's and Homebrew's folders beside PATH: cron's PATH holds none of them. */
-function searchPath(serverMajor: number): string[] {
+function searchPath(serverMajor: number, path: string | undefined): string[] {
   const majors = Array.from({ length: 6 }, (_, at) => serverMajor + at);
   return [
-    ...(process.env['PATH'] ?? '').split(delimiter).filter((place) => place !== ''),
+    ...(path ?? '').split(delimiter).filter((place) => place !== ''),
     ...majors.flatMap((major) => [
       `/usr/lib/postgresql/${major}/bin`,
       `/usr/pgsql-${major}/bin`,

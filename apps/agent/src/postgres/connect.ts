@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { AgentError } from '../errors.ts';
-import { describeEndpoint, type Endpoint } from './endpoint.ts';
+import { connectionError } from './connection-errors.ts';
+import type { Endpoint } from './endpoint.ts';
 import { ExecStream, tunnelCommand } from './exec-stream.ts';
 
 /** A connection that ends with `end()`; also handed to whoever only queries. */
@@ -16,7 +17,7 @@ export interface ConnectOptions {
 
 /**
  * Connects, with the role's own timeouts off: a backup must not be cut by a setting meant for the application.
- * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`
+ * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`, `PrivilegeMissing`
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
   const { otherDatabases = [], ...first } = endpoint;
@@ -99,39 +100,4 @@ async function sslOptions(endpoint: Endpoint, secure: boolean): Promise<pg.Clien
 
 async function textOf(file: string | undefined): Promise<string | undefined> {
   return file === undefined ? undefined : readFile(file, 'utf8');
-}
-
-/** Turns what `pg`, the socket or the server said into one paragraph with a cure. */
-function connectionError(error: unknown, endpoint: Endpoint): AgentError {
-  if (error instanceof AgentError) return error;
-  const cause = { cause: error };
-  const where = describeEndpoint(endpoint);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const said = messageOf(error);
-  if (code === '28P01' || code === '28000' || /password|SASL/i.test(said)) {
-    const how =
-      endpoint.password === undefined
-        ? 'No password was given: name a passwordFile in agent.yaml, or set PGPASSWORD or PGPASSFILE.'
-        : 'Check the password (passwordFile, PGPASSWORD) and the server’s pg_hba.conf.';
-    return new AgentError('LoginRefused', `PostgreSQL refused the login ${where}: ${said}.`, how, cause);
-  }
-  if (code === '3D000') {
-    return new AgentError(
-      'DatabaseMissing',
-      `There is no database ${JSON.stringify(endpoint.database)} at ${endpoint.host}:${endpoint.port}.`,
-      'List what is there with `psql -l`, and correct `connection.database` (or the name after the last slash of the URL).',
-      cause,
-    );
-  }
-  return new AgentError(
-    'ServerUnreachable',
-    `No connection to PostgreSQL at ${where}: ${said}.`,
-    'Check that the server runs and listens there, and that host, port and sslmode are right: `pg_isready` with the same host and port tells.',
-    cause,
-  );
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,6 +6,8 @@ export interface Endpoint extends ResolvedConnection {
   exec: readonly string[];
   /** Command whose standard streams are a connection to the server, in place of the one made from `exec`. */
   execConnect: readonly string[];
+  /** Where programs are looked for, as the variable PATH. */
+  path?: string | undefined;
   /** Databases to go to, in this order, where there is no `database`. */
   otherDatabases?: readonly string[];
 }
@@ -21,6 +23,11 @@ export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
  */
 export function maintenanceOf(endpoint: Endpoint): Endpoint {
   return { ...endpoint, database: 'postgres', otherDatabases: [endpoint.database, 'template1'] };
+}
+
+/** The server alone, whoever connects to which of its databases. */
+export function describeServer({ host, port, exec }: Endpoint): string {
+  return [...exec, `${host}:${port}`].join(' ');
 }
 
 /** For people and logs: no password. */

@@ -51,7 +51,7 @@ export class ExecStream extends Duplex {
     this.destroy(
       new AgentError(
         'ServerUnreachable',
-        `The command \`${this.#command.slice(0, 6).join(' ')} …\` that reaches the server ended: ${why}.`,
+        `The command \`${this.#command.slice(0, this.#command.indexOf(tunnelScript)).join(' ')} …\` that reaches the server ended: ${why}.`,
         'Run the `dump.exec` command by hand: the container or host must be up and have bash, and the port must be the one inside.',
       ),
     );

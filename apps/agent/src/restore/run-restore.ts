@@ -4,7 +4,7 @@ import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RunDetail } from '../journal/schema.ts';
 import { applyOwnSettings, connect, type Connection } from '../postgres/connect.ts';
-import { withDatabase, type Endpoint } from '../postgres/endpoint.ts';
+import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { compareObjects, compareRows, type ComparedTable } from './compare.ts';
@@ -41,6 +41,8 @@ export interface RestoreOutcome {
   tables: ComparedTable[];
   /** Objects compared with the manifest's inventory; 0 without a manifest. */
   objects: number;
+  /** The object beside the backup that holds owners and grants. */
+  privileges: string | undefined;
   notes: string[];
 }
 
@@ -58,7 +60,7 @@ export async function runRestore(request: RestoreRequest, deps: RestoreDependenc
   try {
     const server = await checkTarget(maintenance, into, trust.manifest);
     checkTrust(trust, server.superuser, request.trustSource, source.dumpKey);
-    const detail = { source: reference, into, scratchDatabase };
+    const detail = { source: reference, into, scratchDatabase, server: describeServer(request.maintenance) };
     return await deps.journal.record(
       { id: runId, kind: 'restore', environment, database, databaseId, detail },
       async () => {
@@ -113,6 +115,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
       backupId: manifest?.backupId,
       tables,
       objects,
+      privileges: manifest?.privileges?.name,
       notes: [...trustNotes(trust), ...loaded.notes],
     };
   } catch (error) {

@@ -76,7 +76,7 @@ async function checkNeeds(connection: Connection, manifest: Manifest): Promise<v
     throw new AgentError(
       'RoleMissing',
       `Policies or user mappings of the backup name roles that this server does not have: ${names}.`,
-      `Create them first, by hand or from the sidecar: gunzip -c ${manifest.privileges?.name ?? 'NAME.privileges.sql.gz'} | sed '/^-- End of roles/q' | psql -d postgres`,
+      `Create them first, by hand or from the owners and grants beside the backup: gunzip -c ${manifest.privileges?.name ?? 'NAME.privileges.sql.gz'} | sed '/^-- End of roles/q' | psql -d postgres`,
     );
   }
 }

@@ -6,14 +6,15 @@ import type { FoundManifest } from '../backups/find-backups.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { forgeryOf } from '../restore/trust.ts';
-import { readAll } from '../stores/opened-store.ts';
+import { readAll, type OpenedStore } from '../stores/opened-store.ts';
 
 /** What reading every byte of a copy back has shown. */
 export interface Verification {
   store: string;
   location: string;
   dumpKey: string;
-  state: 'verified' | 'corrupt';
+  /** `missing`: its manifest is there, and it is not. */
+  state: 'verified' | 'corrupt' | 'missing';
   bytes: number;
   rawBytes: number;
   sha256: string;
@@ -31,6 +32,13 @@ export interface VerifyDependencies {
   journal: Journal;
   progress: ReportProgress;
   signal: AbortSignal;
+}
+
+/** A copy whose manifest stands in the store alone. */
+export function missingCopy({ name, store }: OpenedStore, dumpKey: string): Verification {
+  const problems = [`${dumpKey} is gone: its manifest is there alone`];
+  const nothing = { bytes: 0, rawBytes: 0, sha256: '', tables: [], comparedWith: 'nothing' as const, trusted: false };
+  return { store: name, location: store.location, dumpKey, state: 'missing', ...nothing, problems };
 }
 
 /**
