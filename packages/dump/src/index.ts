@@ -5,6 +5,7 @@ export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
 export { DumpScanner, type ScannerOptions } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
 export type { SequenceValue } from './statements.ts';
+export { isServerLevel } from './server-level.ts';
 export { sectionAfter, type TocItem } from './toc.ts';
 export { writeDump, type DumpResult, type WriteDumpOptions, type WriteProgress } from './write-dump.ts';
 export { readChunks, type ChunkPiece, type FetchRange, type ReadChunksOptions } from './read-chunks.ts';
