@@ -15,6 +15,8 @@ export interface ConnectOptions {
   timeoutMs?: number;
 }
 
+const connectTimeoutMs = 20_000;
+
 /**
  * Connects, with the role's own timeouts off: a backup must not be cut by a setting meant for the application.
  * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`, `PrivilegeMissing`
@@ -39,10 +41,10 @@ async function connectTo(endpoint: Endpoint, options: ConnectOptions): Promise<C
     client.on('error', () => undefined);
     try {
       await client.connect();
-      await applyOwnSettings(client);
+      await answered(client, applyOwnSettings(client), options.timeoutMs ?? connectTimeoutMs);
       return client;
     } catch (error) {
-      await client.end().catch(() => undefined);
+      await endConnection(client, 0);
       const noSsl = error instanceof Error && error.message.includes('does not support SSL');
       if (at + 1 < attempts.length && (noSsl || sslmode === 'allow')) continue;
       throw connectionError(error, endpoint);
@@ -52,15 +54,61 @@ async function connectTo(endpoint: Endpoint, options: ConnectOptions): Promise<C
 }
 
 /**
- * The settings of our own sessions, over those of role and database. In a database without an encoding (SQL_ASCII) the
+ * The settings of our own sessions, over those of role and database; those that came with 14 and 17 only where there are. In a database without an encoding (SQL_ASCII) the
  * server would refuse to send names that are no UTF-8: there bytes are taken as they are.
  */
 export async function applyOwnSettings(connection: Connection): Promise<void> {
   await connection.query(
     `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = '';
+     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+      WHERE name IN ('idle_session_timeout', 'transaction_timeout');
      SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
       WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`,
   );
+}
+
+/**
+ * Ends a connection: politely, and by cutting it where the other side has not answered in time. `end()` by itself waits
+ * for the server's FIN, which one that lies behind a dead line never sends. Never rejects.
+ */
+export async function endConnection(connection: Connection, withinMs = 5000): Promise<void> {
+  const wire = connection.connection;
+  const cut = setTimeout(() => wire.stream.destroy(), withinMs);
+  try {
+    await connection.end();
+  } catch {
+    // It is over, whatever it said last.
+  } finally {
+    clearTimeout(cut);
+    // Of one that never came about `end()` leaves the socket as it is.
+    wire.stream.destroy();
+  }
+}
+
+/**
+ * A short look at the server that must not wait for ever: where it is not answered in time the connection is cut, so
+ * that everything else that waits on it fails too.
+ * @throws AgentError `ConnectionLost`, and whatever `look` throws
+ */
+export async function answered<T>(connection: Connection, look: Promise<T>, withinMs = 30_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new AgentError(
+          'ConnectionLost',
+          `The server has not answered for ${Math.round(withinMs / 1000)} s.`,
+          'Look at the network between this host and the server, and run the command again.',
+        ),
+      );
+      connection.connection.stream.destroy();
+    }, withinMs);
+  });
+  try {
+    return await Promise.race([look, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: boolean): Promise<pg.Client> {
@@ -77,8 +125,10 @@ async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: bo
     ssl,
     ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
     application_name: options.applicationName,
-    connectionTimeoutMillis: options.timeoutMs ?? 20_000,
+    connectionTimeoutMillis: options.timeoutMs ?? connectTimeoutMs,
     keepAlive: true,
+    // The kernel's own first probe comes after two hours.
+    keepAliveInitialDelayMillis: 30_000,
     ...(throughCommand ? { stream: () => new ExecStream(tunnelCommand(exec, execConnect, endpoint.port)) } : {}),
   });
 }
