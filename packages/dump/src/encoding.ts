@@ -10,11 +10,11 @@ const decoderLabels: Record<string, string> = {
   EUC_CN: 'gbk',
   KOI8R: 'koi8-r',
   KOI8U: 'koi8-u',
-  LATIN1: 'iso-8859-1',
+  LATIN1: 'latin1',
   LATIN2: 'iso-8859-2',
   LATIN3: 'iso-8859-3',
   LATIN4: 'iso-8859-4',
-  LATIN5: 'windows-1254',
+  LATIN5: 'latin1',
   LATIN6: 'iso-8859-10',
   LATIN7: 'iso-8859-13',
   LATIN8: 'iso-8859-14',
@@ -38,6 +38,22 @@ const decoderLabels: Record<string, string> = {
 };
 
 /**
+ * Characters in which PostgreSQL's maps differ from the decoder of that label. TextDecoder takes ISO 8859-1 and -9 for the
+ * Windows code pages that resemble them, and KOI8-U for KOI8-RU (WHATWG Encoding Standard, "Names and labels").
+ */
+const differences: Record<string, Record<string, string>> = {
+  LATIN5: {
+    '\u00d0': '\u011e',
+    '\u00dd': '\u0130',
+    '\u00de': '\u015e',
+    '\u00f0': '\u011f',
+    '\u00fd': '\u0131',
+    '\u00fe': '\u015f',
+  },
+  KOI8U: { '\u045e': '\u255d', '\u040e': '\u256c' },
+};
+
+/**
  * Encodings in which a byte that looks like a backslash or a semicolon can be half of a character (PostgreSQL's
  * `PG_ENCODING_BE_LAST` rule: they are never a server's). pg_dump writes them only when asked to by `--encoding`.
  */
@@ -50,6 +66,10 @@ export function isScannable(clientEncoding: string): boolean {
 
 /** A name's bytes as text; bytes that the encoding does not know become U+FFFD. */
 export function decodeName(bytes: Buffer, clientEncoding: string): string {
-  const label = decoderLabels[clientEncoding.toUpperCase()] ?? 'utf-8';
-  return label === 'utf-8' ? bytes.toString('utf8') : new TextDecoder(label).decode(bytes);
+  const encoding = clientEncoding.toUpperCase();
+  const label = decoderLabels[encoding] ?? 'utf-8';
+  if (label === 'utf-8') return bytes.toString('utf8');
+  const text = label === 'latin1' ? bytes.toString('latin1') : new TextDecoder(label).decode(bytes);
+  const changes = differences[encoding];
+  return changes ? Array.from(text, (character) => changes[character] ?? character).join('') : text;
 }
