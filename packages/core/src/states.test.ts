@@ -29,7 +29,7 @@ const tables: [States<string>, string][] = [
     commandStates,
     `queued delivered, queued expired,
      delivered delivered, delivered acknowledged, delivered refused, delivered expired,
-     acknowledged done, acknowledged refused`,
+     acknowledged done, acknowledged expired, acknowledged refused`,
   ],
   [
     alertStates,

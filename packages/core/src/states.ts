@@ -103,7 +103,8 @@ export type CommandState = 'queued' | 'delivered' | 'acknowledged' | 'done' | 'e
 export const commandStates = new States<CommandState>('command', 'queued', {
   queued: ['delivered', 'expired'],
   delivered: ['delivered', 'acknowledged', 'refused', 'expired'],
-  acknowledged: ['done', 'refused'],
+  // Acknowledged is written down, not begun: its time may pass while the agent is busy.
+  acknowledged: ['done', 'expired', 'refused'],
   done: [],
   expired: [],
   refused: [],
