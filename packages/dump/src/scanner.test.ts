@@ -49,6 +49,21 @@ describe('DumpScanner', () => {
       'CREATE PROCEDURE public.begin() AS $$x$$; SELECT 2;',
       'CREATE PROCEDURE public.begin() AS $$x$$;',
     ],
+    [
+      'names that look like bodies',
+      'CREATE FUNCTION f() RETURNS begin . atomic LANGUAGE sql AS $$x$$; SELECT 2;',
+      'CREATE FUNCTION f() RETURNS begin . atomic LANGUAGE sql AS $$x$$;',
+    ],
+    [
+      'bodies after names that look like them',
+      'CREATE FUNCTION f() RETURNS begin.atomic BEGIN ATOMIC SELECT 1; END; SELECT 2;',
+      'CREATE FUNCTION f() RETURNS begin.atomic BEGIN ATOMIC SELECT 1; END;',
+    ],
+    [
+      'quoted names that look like bodies',
+      'CREATE FUNCTION f() RETURNS begin."a" SET x TO begin "b" atomic AS $$x$$; SELECT 2;',
+      'CREATE FUNCTION f() RETURNS begin."a" SET x TO begin "b" atomic AS $$x$$;',
+    ],
     ['transactions', 'BEGIN; SELECT 2; COMMIT;', 'BEGIN;'],
     ['unicode strings', String.raw`SELECT U&'\'; SELECT U&"\"; SELECT 2;`, String.raw`SELECT U&'\';`],
     ['bit strings', `SELECT B'';''; SELECT 2;`, `SELECT B'';`],

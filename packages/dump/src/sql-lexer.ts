@@ -125,6 +125,7 @@ export class SqlLexer {
           return i + 1;
         case byteClass.doubleQuote:
           this.state = 'identifier';
+          this.lastWasBegin = false;
           return i + 1;
         case byteClass.backslash:
           throw notUnderstood('A backslash stands inside a statement', base + i);
@@ -137,6 +138,8 @@ export class SqlLexer {
           continue;
         }
         default:
+          // `begin.atomic` is a name, wherever its parts stand.
+          if (b[i] === 0x2e) this.lastWasBegin = false;
           i++;
       }
     }
