@@ -42,10 +42,23 @@ export function notUnderstood(what: string, offset: number): DumpError {
   );
 }
 
+/** Whether a psql command is the one that `pg_dump --create` writes. */
+export function isConnect(command: string): boolean {
+  return command.startsWith('\\connect ');
+}
+
 export function metaCommandRefused(command: string, line: number, offset: number): DumpError {
+  const found = `The dump holds the psql command ${JSON.stringify(command)} in line ${line}, at byte ${offset} of SQL`;
+  if (isConnect(command)) {
+    return new DumpError(
+      'MetaCommandRefused',
+      `${found}: it was made with \`pg_dump --create\`, and names its database itself.`,
+      'Take the dump without --create, or restore this one with `gunzip -c FILE | psql -d postgres`, which creates that database.',
+    );
+  }
   return new DumpError(
     'MetaCommandRefused',
-    `The dump holds the psql command ${JSON.stringify(command)} in line ${line}, at byte ${offset} of SQL.`,
+    `${found}.`,
     'No dump that pg_dump made of one database holds such a command; find out who wrote it before restoring any of it.',
   );
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import {
   createSampleDatabase,
   fingerprint,
@@ -168,6 +169,15 @@ describe.each(databases)('pg_dump $major of the $database database', ({ major, d
     }
     expect(misplaced).toEqual([]);
     expect(types.get('post-data')?.size).toBeGreaterThan(5);
+  });
+
+  test('is verified without a manifest, made with --create too', async () => {
+    for (const args of [[], ['--create']]) {
+      const { stdout } = await cluster.runClient('pg_dump', [...args, '--no-owner', '-d', database]);
+      const { problems, tables } = await verifyDump(piecesOf(gzipSync(stdout)));
+      expect(problems).toEqual([]);
+      expect(tables).toEqual(expect.arrayContaining(await countsOf(cluster, database)));
+    }
   });
 
   test('is read as INSERTs too', async () => {

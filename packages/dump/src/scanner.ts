@@ -3,7 +3,7 @@ import { passCopyData } from './copy-data.ts';
 import { parseCopyHeader, type CopyHeader } from './copy-header.ts';
 import { countNewlines } from './count-newlines.ts';
 import { DumpComments } from './dump-comments.ts';
-import { metaCommandRefused, notUnderstood, truncated } from './errors.ts';
+import { isConnect, metaCommandRefused, notUnderstood, truncated } from './errors.ts';
 import { SessionSettings } from './session-settings.ts';
 import type { ScanSettings, Span } from './spans.ts';
 import { endOfLine } from './sql-bytes.ts';
@@ -310,7 +310,7 @@ export class DumpScanner {
     const bytes = this.take(newline < 0 ? this.buffer.length : newline + 1);
     const command = bytes.toString('latin1').trimEnd();
     const found = /^\\(un)?restrict [A-Za-z0-9]+$/.exec(command);
-    if (!found && !(this.connectAllowed && command.startsWith('\\connect '))) {
+    if (!found && !(this.connectAllowed && isConnect(command))) {
       throw metaCommandRefused(command.slice(0, 100), this.lines, offset);
     }
     if (found?.[1] === undefined) this.comments.closingLineSeen = false;

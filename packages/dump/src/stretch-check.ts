@@ -30,9 +30,13 @@ export class StretchCheck {
   /** Lets `write` go on, also where zlib has failed and will not call back. */
   private goOn = (): void => {};
 
-  /** @param maxBytes SQL beyond which it is not what was written */
-  constructor(settings: ScanSettings | undefined, maxBytes: number = Number.POSITIVE_INFINITY) {
-    this.scanner = new DumpScanner({ settings });
+  /**
+   * @param settings as in force where it begins; undefined for the beginning of a dump
+   * @param maxBytes SQL beyond which it is not what was written
+   * @param connectAllowed passes over the `\connect` of `pg_dump --create`
+   */
+  constructor(settings: ScanSettings | undefined, maxBytes: number, connectAllowed: boolean) {
+    this.scanner = new DumpScanner({ settings, connectAllowed });
     this.maxBytes = maxBytes;
     // Output is used up as it comes, so that none of it piles up; an error there ends the reading, like one of zlib's.
     this.inflater.on('data', (sql: Buffer) => this.attempt(() => this.scan(sql)));

@@ -82,6 +82,30 @@ describe('a damaged object', () => {
   });
 });
 
+describe('a dump of pg_dump --create', () => {
+  const named = dumpText(`CREATE DATABASE x;\n\n\\connect x\n\n${copyText('a', ['1'])}`);
+
+  test('is whole where there is no manifest, and no other psql command is', async () => {
+    const found = await verifyDump(piecesOf(gzipSync(named)));
+    expect(found).toMatchObject({ problems: [], tables: [{ schema: 'public', name: 'a', rows: 1 }] });
+    const other = named.replace('\\connect x', '\\! x');
+    expect((await verifyDump(piecesOf(gzipSync(other)))).problems).toEqual([expect.stringContaining('"\\\\! x"')]);
+  });
+
+  test('is no backup, and says what it is instead', async () => {
+    await expect(written(named)).rejects.toMatchObject({
+      code: 'MetaCommandRefused',
+      message: expect.stringContaining('made with `pg_dump --create`'),
+      cure: expect.stringContaining('Take the dump without --create'),
+    });
+    const object = gzipSync(named);
+    const { bytes, sha256 } = await verifyDump(piecesOf(object));
+    const chunk = { section: 'pre-data' as const, offset: 0, length: bytes, rawLength: named.length, sha256 };
+    const { problems } = await verifyDump(piecesOf(object), { bytes, sha256, chunks: [chunk], tables: [] });
+    expect(problems[0]).toContain('made with `pg_dump --create`');
+  });
+});
+
 describe('a manifest of something else', () => {
   test('is told by rows, sizes, chunks and bytes behind the last one', async () => {
     const { object, result } = dump;
