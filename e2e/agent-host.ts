@@ -40,6 +40,8 @@ export interface HostOptions {
   url?: string;
   /** Default: `local`, and `s3` where there is one. */
   stores?: string[];
+  /** Another host's: journal and key are then its own. */
+  stateDirectory?: string;
   /** More environment variables of every command. */
   env?: NodeJS.ProcessEnv;
 }
@@ -54,7 +56,7 @@ export const agentProgram = join(
 export class AgentHost {
   readonly directory = mkdtempSync(join(tmpdir(), 'strideiq-e2e-'));
   readonly backupDirectory = join(this.directory, 'backups');
-  readonly stateDirectory = join(this.directory, 'state');
+  readonly stateDirectory: string;
   readonly configurationFile = join(this.directory, 'agent.yaml');
   readonly database: string;
   readonly #env: NodeJS.ProcessEnv;
@@ -62,6 +64,7 @@ export class AgentHost {
   constructor(options: HostOptions) {
     const { cluster, database, name = database, s3 } = options;
     this.database = name;
+    this.stateDirectory = options.stateDirectory ?? join(this.directory, 'state');
     mkdirSync(this.backupDirectory, { mode: 0o700 });
     const s3Store = s3 === undefined ? options.bucket : this.#s3Store(s3);
     const withS3 = s3Store === undefined ? {} : { s3: s3Store };

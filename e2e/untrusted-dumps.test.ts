@@ -186,6 +186,64 @@ describe('what somebody did to a backup', () => {
   });
 });
 
+describe("a good backup under another one's name", () => {
+  const later = 'app_20270101_000000';
+  const putUnder = (from: AgentHost, name: string): void => {
+    for (const ending of ['sql.gz', 'manifest.json', 'privileges.sql.gz']) {
+      writeFileSync(host.path(`${later}.${ending}`), readFileSync(from.path(`${name}.${ending}`)));
+    }
+  };
+  afterEach(() => {
+    for (const ending of ['sql.gz', 'manifest.json', 'privileges.sql.gz']) rmSync(host.path(`${later}.${ending}`));
+  });
+
+  it('is found out: an older one, put there to turn back the clock', async () => {
+    putUnder(host, stem);
+    const verified = await host.run('verify', later);
+    expect([verified.code, verified.stdout]).toEqual([1, expect.stringContaining(`it was made as ${stem}.sql.gz`)]);
+    const restored = await host.run('restore', later, '--into', 'turned');
+    expect([restored.code, restored.stderr]).toEqual([1, expect.stringMatching(/not trusted: it was made as/)]);
+    expect(await databases()).toEqual([]);
+  });
+
+  it("is found out: another database's, signed by the same host", async () => {
+    await cluster.createDatabase('other');
+    const other = new AgentHost({ cluster, database: 'other', stateDirectory: host.stateDirectory });
+    try {
+      const { name } = await other.json<{ name: string }>('backup');
+      putUnder(other, name.replace('.sql.gz', ''));
+      const verified = await host.run('verify', later);
+      expect([verified.code, verified.stdout]).toEqual([1, expect.stringContaining('CORRUPT')]);
+      const restored = await host.run('restore', later, '--into', 'swapped');
+      expect([restored.code, restored.stderr]).toEqual([1, expect.stringContaining('not trusted')]);
+      // By its path, too, under a name of its own kind.
+      for (const ending of ['sql.gz', 'manifest.json']) {
+        writeFileSync(host.path(name.replace('sql.gz', ending)), readFileSync(other.path(name.replace('sql.gz', ending))));
+      }
+      const named = await host.run('restore', name, '--into', 'swapped');
+      expect([named.code, named.stderr]).toEqual([1, expect.stringContaining('a backup of other of environment test')]);
+      for (const ending of ['sql.gz', 'manifest.json']) rmSync(host.path(name.replace('sql.gz', ending)));
+    } finally {
+      other.remove();
+      await cluster.dropDatabase('other');
+    }
+    expect(await databases()).toEqual([]);
+  });
+});
+
+it('a dump that names databases and roles of the server runs none of it', async () => {
+  await cluster.createDatabase('precious');
+  await cluster.query('precious', 'CREATE TABLE t AS SELECT 1 AS n');
+  const { stdout } = await cluster.runClient('pg_dump', ['-d', 'precious', '--create', '--clean', '--if-exists']);
+  writeFileSync(host.path('app_20250301_030000.sql.gz'), gzipSync(stdout));
+  const restored = await host.run('restore', 'app_20250301_030000', '--into', 'fresh', '--trust-source');
+  expect([restored.code, restored.stderr]).toEqual([1, expect.stringMatching(/DROP DATABASE.*--create/)]);
+  expect(await cluster.query('precious', 'SELECT n FROM t')).toEqual([{ n: 1 }]);
+  rmSync(host.path('app_20250301_030000.sql.gz'));
+  await cluster.dropDatabase('precious');
+  expect(await databases()).toEqual([]);
+});
+
 describe("an old script's dump", () => {
   const name = 'app_20250131_030000';
   beforeAll(async () => {

@@ -9,6 +9,8 @@ export interface DumpProcessOptions {
   tool: Tool;
   endpoint: Endpoint;
   snapshotId: string;
+  /** The database's own, so that PGCLIENTENCODING of whoever runs us decides nothing. */
+  encoding: string;
   applicationName: string;
   excludeTables: readonly string[];
   excludeTableData: readonly string[];
@@ -130,6 +132,7 @@ function dumpArguments(options: DumpProcessOptions): string[] {
     '--no-owner',
     '--no-acl',
     '--no-subscriptions',
+    `--encoding=${options.encoding}`,
     `--snapshot=${options.snapshotId}`,
     `--lock-wait-timeout=${options.lockWaitLimitMs}`,
     ...options.excludeTables.map((pattern) => `--exclude-table=${pattern}`),

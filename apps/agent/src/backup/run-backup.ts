@@ -115,7 +115,7 @@ class BackupRun {
       await checkPrivileges(connection, facts, excluded);
       const copies = await this.#prepareCopies(facts);
       const names = await this.#planNames(copies);
-      const started = await startDump(leader, this.#dumpOptions(tool), this.#deps.signal);
+      const started = await startDump(leader, this.#dumpOptions(tool, facts), this.#deps.signal);
       return await this.#dumpAndStore({ leader, facts, tool, excluded, copies, names, started });
     } catch (error) {
       // Ctrl-C reaches pg_dump too, which may end before we have heard of it.
@@ -150,9 +150,17 @@ class BackupRun {
     return names;
   }
 
-  #dumpOptions(tool: Tool) {
+  #dumpOptions(tool: Tool, { encoding }: ServerFacts) {
     const { endpoint, excludeTables, excludeTableData, lockWaitLimitMs } = this.#request;
-    return { tool, endpoint, applicationName: this.#applicationName, excludeTables, excludeTableData, lockWaitLimitMs };
+    return {
+      tool,
+      endpoint,
+      encoding,
+      applicationName: this.#applicationName,
+      excludeTables,
+      excludeTableData,
+      lockWaitLimitMs,
+    };
   }
 
   async #dumpAndStore(work: Work): Promise<BackupOutcome> {

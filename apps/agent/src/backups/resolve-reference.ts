@@ -12,6 +12,8 @@ export interface BackupSource {
   found: FoundManifest | undefined;
   /** Why the manifest that is there cannot be read. */
   unreadable?: string;
+  /** The database whose backup was asked for, where REF was looked up among its own. */
+  databaseId?: string;
 }
 
 /** Opens the folder or bucket of a path or an `s3://` URL that no configured store holds. */

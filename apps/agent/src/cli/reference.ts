@@ -23,7 +23,9 @@ export async function sourceOfReference(
         host.openPlace,
         surroundings.now(),
       );
-      return { source, database };
+      // A path or URL says itself whose file it is.
+      if (reference.includes('/')) return { source, database };
+      return { source: { ...source, databaseId: host.databaseIdOf(database) }, database };
     } catch (error) {
       if (!(error instanceof AgentError && error.code === 'BackupNotFound')) throw error;
       failure ??= error;

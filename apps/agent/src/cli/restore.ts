@@ -55,6 +55,8 @@ function describe(outcome: RestoreOutcome, name: string, seconds: number): strin
   return [
     `Restored ${name} into ${into} in ${seconds.toFixed(1)} s`,
     `  ${rows} rows of ${tables.length} tables, each table's count equal to the backup's${compared}`,
-    `  Everything belongs to the role that restored it${privileges ? `; owners and grants are in ${privileges} beside the backup` : ''}.`,
+    privileges
+      ? '  Owners, grants and settings are as in the backup, but for what is noted above.'
+      : '  Everything belongs to the role that restored it.',
   ].join('\n');
 }

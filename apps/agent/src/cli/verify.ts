@@ -27,7 +27,8 @@ export async function verify(
   else {
     for (const opened of await host.storesOf(database, options.store)) {
       if (await opened.store.head(dumpKey)) {
-        sources.push(await resolveReference(dumpKey, [opened], host.openPlace, now()));
+        const copy = await resolveReference(dumpKey, [opened], host.openPlace, now());
+        sources.push({ ...copy, databaseId: host.databaseIdOf(database) });
       } else if (await opened.store.head(manifestKeyOf(dumpKey))) missingIn.push({ opened, dumpKey });
       else if (options.store) {
         throw new AgentError(

@@ -32,10 +32,9 @@ export class Journal {
     onFailure: (error: unknown) => Promise<RunDetail> | RunDetail = () => ({}),
   ): Promise<T> {
     this.begin(run);
+    let outcome: { result: T; detail: RunDetail };
     try {
-      const { result, detail } = await work();
-      this.finish(run.id, 'succeeded', detail);
-      return result;
+      outcome = await work();
     } catch (error) {
       const detail = await onFailure(error);
       const code = codeOf(error);
@@ -43,6 +42,9 @@ export class Journal {
       this.finish(run.id, code === 'Interrupted' ? 'cancelled' : 'failed', detail, { code, text: paragraphOf(error) });
       throw error;
     }
+    // Where this cannot be written down, the work is done all the same: the run stays open, and the next start tells.
+    this.finish(run.id, 'succeeded', outcome.detail);
+    return outcome.result;
   }
 
   begin(run: NewRun): void {

@@ -115,6 +115,8 @@ class RawStatement {
     // setval and the like answer rows that nobody needs
   }
   handleDataRow(): void {}
+  /** A statement that sends rows out is no part of a dump; what it says is let go of. */
+  handleCopyData(): void {}
   handleEmptyQuery(): void {}
   handlePortalSuspended(): void {}
   handleParseComplete(): void {}

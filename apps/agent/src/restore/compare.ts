@@ -4,6 +4,7 @@ import { readInventory } from '../inventory/read-inventory.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { qualifiedName } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
+import { RowCounter } from './row-counter.ts';
 
 /** A table's rows in the backup and in the restored database. */
 export interface ComparedTable {
@@ -17,6 +18,7 @@ export interface ComparedTable {
  * Counts every table of the restored database and compares with what the dump held: with the manifest where there is
  * one, else with what was loaded.
  * @param loaded rows as PostgreSQL's COPY tags told them
+ * @param notes gets what could not be counted
  * @throws AgentError `RowCountsDiffer` naming the tables
  */
 export async function compareRows(
@@ -24,9 +26,11 @@ export async function compareRows(
   expected: readonly TableRows[],
   loaded: readonly TableRows[],
   progress: ReportProgress,
+  notes: string[],
 ): Promise<ComparedTable[]> {
   const members = await extensionTables(connection);
   const tags = new Map(loaded.map((table) => [qualifiedName(table.schema, table.name), table.rows]));
+  const counter = new RowCounter(connection, expected);
   const compared: ComparedTable[] = [];
   await connection.query('SET row_security = off');
   for (const { schema, name, rows } of expected) {
@@ -34,9 +38,10 @@ export async function compareRows(
     progress({ phase: 'comparing', table: `${schema}.${name}` });
     // An extension fills its tables by itself too: there only what was loaded can be compared.
     const taken = tags.get(table) ?? 0;
-    const counted = members.has(table) ? taken : await countRows(connection, schema, name);
+    const counted = members.has(table) ? taken : ((await counter.rowsOf(schema, name)) ?? taken);
     compared.push({ schema, name, expected: rows, found: taken === rows ? counted : taken });
   }
+  notes.push(...counter.notes);
   const wrong = compared.filter((table) => table.expected !== table.found);
   if (wrong.length === 0) return compared;
   const list = wrong
@@ -47,39 +52,6 @@ export async function compareRows(
     `The restored database does not hold the backup's rows: ${list.join(', ')}${wrong.length > 5 ? ` and ${wrong.length - 5} more` : ''}.`,
     'The new database was dropped. Verify the backup, and restore from another copy or an older backup.',
   );
-}
-
-/** What stands for bytes that are no text, in names of a database without an encoding (SQL_ASCII). */
-const undecoded = '\u{FFFD}';
-
-async function countRows(connection: Connection, schema: string, name: string): Promise<number> {
-  if (`${schema}${name}`.includes(undecoded)) return countUnnamed(connection, schema, name);
-  const { rows } = await connection.query<{ rows: number }>(
-    `SELECT count(*)::float8 AS rows FROM ONLY ${qualifiedName(schema, name)}`,
-  );
-  return rows[0]?.rows ?? 0;
-}
-
-/** A name that we cannot send back: the server puts it into the query itself. Names that read alike count together. */
-async function countUnnamed(connection: Connection, schema: string, name: string): Promise<number> {
-  const listed = await connection.query<{ oid: string; schema: string; name: string }>(
-    `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'`,
-  );
-  let sum = 0;
-  for (const { oid } of listed.rows.filter((table) => table.schema === schema && table.name === name)) {
-    await connection.query(
-      `DO $$ DECLARE found bigint; BEGIN
-         EXECUTE 'SELECT count(*) FROM ONLY ' || ${oid}::regclass INTO found;
-         PERFORM set_config('strideiq.rows', found::text, false);
-       END $$`,
-    );
-    const { rows } = await connection.query<{ rows: number }>(
-      "SELECT current_setting('strideiq.rows')::float8 AS rows",
-    );
-    sum += rows[0]?.rows ?? 0;
-  }
-  return sum;
 }
 
 async function extensionTables(connection: Connection): Promise<Set<string>> {

@@ -1,5 +1,5 @@
 import type { Manifest, TableRows } from '@strideiq/core';
-import { gunzip, readChunks, readDump, type DumpPiece } from '@strideiq/dump';
+import { gunzip, isServerLevel, readChunks, readDump, type DumpPiece } from '@strideiq/dump';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
@@ -20,6 +20,8 @@ export interface LoadOptions {
   manifest: Manifest | undefined;
   progress: ReportProgress;
   signal: AbortSignal;
+  /** Called once the tables, types and functions are there, and before any row is. */
+  afterPreData?: () => Promise<void>;
 }
 
 /**
@@ -57,6 +59,7 @@ class Load {
   readonly #options: LoadOptions;
   readonly #tables = new Map<string, TableRows>();
   readonly #notes: string[] = [];
+  #preDataDone = false;
   #privilegesLeftOut = 0;
   #rawBytes = 0;
   #rows = 0;
@@ -67,12 +70,24 @@ class Load {
   }
 
   async take(piece: DumpPiece): Promise<void> {
+    if (piece.section !== 'pre-data' && !this.#preDataDone) {
+      this.#preDataDone = true;
+      await this.#options.afterPreData?.();
+    }
     if (piece.kind === 'copy') await this.#copy(piece);
     else await this.#statement(piece.sql);
   }
 
   async #statement(sql: Buffer): Promise<void> {
     this.#rawBytes += sql.length;
+    if (isServerLevel(sql)) {
+      // pg_dump's own, where the dump was not made by us: about the database that it was made of, not about this one.
+      if (setsPrivileges(sql)) {
+        this.#privilegesLeftOut++;
+        return;
+      }
+      throw serverLevel(headOf(sql));
+    }
     try {
       await this.#session.run(sql);
     } catch (error) {
@@ -138,7 +153,7 @@ class Load {
     return new AgentError(
       'RestoreFailed',
       `PostgreSQL refused \`${statement}\`: ${message}${detail ? ` (${detail})` : ''}${where ? `, ${where}` : ''}.`,
-      'The new database was dropped and nothing else was touched. Mend the cause on the target server, and restore again.',
+      'The new database was dropped. Mend the cause on the target server, and restore again.',
       { cause: error },
     );
   }
@@ -152,6 +167,14 @@ class Load {
           ];
     return { tables: [...this.#tables.values()], notes: [...this.#notes, ...leftOut] };
   }
+}
+
+function serverLevel(statement: string): AgentError {
+  return new AgentError(
+    'RestoreFailed',
+    `The dump holds \`${statement}\`, which is about the server and its other databases, not about the new one; it was not run.`,
+    'A dump made with `pg_dump --create` or by pg_dumpall holds such statements: make it without, or restore it with psql on a server where nothing else is.',
+  );
 }
 
 /** The name in a `SET name = …` that the server does not know (42704); undefined for every other error. */

@@ -3,12 +3,14 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RunDetail } from '../journal/schema.ts';
-import { applyOwnSettings, connect, type Connection } from '../postgres/connect.ts';
+import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { compareObjects, compareRows, type ComparedTable } from './compare.ts';
+import { verifyCopy } from '../verify/verify-copy.ts';
 import { loadDump } from './load-dump.ts';
+import { Privileges } from './privileges.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
 import { checkTrust, judgeTrust, type Trust } from './trust.ts';
 
@@ -56,23 +58,61 @@ export async function runRestore(request: RestoreRequest, deps: RestoreDependenc
   const trust = judgeTrust(source, deps.key, deps.journal);
   const runId = newId(deps.now());
   const scratchDatabase = `strideiq_restore_${runId.replaceAll('-', '')}`;
-  const maintenance = await connect(request.maintenance, { applicationName: `strideiq-restore-${runId.slice(-12)}` });
+  const server = await onMaintenance(request, runId, async (maintenance) => {
+    const found = await checkTarget(maintenance, into, trust.manifest);
+    checkTrust(trust, found.superuser, request.trustSource, source.dumpKey);
+    return found;
+  });
+  if (!trust.manifest) await checkWhole(source, deps);
+  const detail = { source: reference, into, scratchDatabase, server: describeServer(request.maintenance) };
+  return deps.journal.record(
+    { id: runId, kind: 'restore', environment, database, databaseId, detail },
+    async () => {
+      const result = await restoreInto({ request, deps, trust, server, scratchDatabase, runId });
+      const rows = result.tables.reduce((sum, table) => sum + table.found, 0);
+      return { result, detail: { rows, warnings: result.notes } };
+    },
+    async () => dropScratch(request, runId, scratchDatabase, deps.now),
+  );
+}
+
+/** Short work on a connection of its own: one that idles through an hour of loading is cut by somebody's time limit. */
+async function onMaintenance<T>(
+  { maintenance }: RestoreRequest,
+  runId: string,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await connect(maintenance, { applicationName: applicationName(runId) });
   try {
-    const server = await checkTarget(maintenance, into, trust.manifest);
-    checkTrust(trust, server.superuser, request.trustSource, source.dumpKey);
-    const detail = { source: reference, into, scratchDatabase, server: describeServer(request.maintenance) };
-    return await deps.journal.record(
-      { id: runId, kind: 'restore', environment, database, databaseId, detail },
-      async () => {
-        const result = await restoreInto({ request, deps, trust, server, maintenance, scratchDatabase, runId });
-        const rows = result.tables.reduce((sum, table) => sum + table.found, 0);
-        return { result, detail: { rows, warnings: result.notes } };
-      },
-      async () => dropScratch(maintenance, scratchDatabase, deps.now),
-    );
+    return await work(connection);
   } finally {
-    await maintenance.end();
+    await endConnection(connection);
   }
+}
+
+function applicationName(runId: string): string {
+  return `strideiq-restore-${runId.slice(-12)}`;
+}
+
+/**
+ * A dump without a manifest is read whole before any of it runs: only then is it known that it has an end, and no psql
+ * command in its midst.
+ * @throws AgentError `VerificationFailed`
+ */
+async function checkWhole(
+  source: BackupSource,
+  { key, journal, progress, signal }: RestoreDependencies,
+): Promise<void> {
+  const { problems } = await verifyCopy(source, { key, journal, progress, signal });
+  if (problems.length === 0) return;
+  throw new AgentError(
+    'VerificationFailed',
+    `${source.dumpKey} is not a whole dump: ${problems
+      .slice(0, 3)
+      .map((text) => text.replace(/\.$/, ''))
+      .join('; ')}.`,
+    'Nothing of it was run. Restore from another copy or another backup; `strideiq-agent list` shows them.',
+  );
 }
 
 interface Work {
@@ -80,50 +120,84 @@ interface Work {
   deps: RestoreDependencies;
   trust: Trust;
   server: TargetServer;
-  maintenance: Connection;
   scratchDatabase: string;
   runId: string;
 }
 
 async function restoreInto(work: Work): Promise<RestoreOutcome> {
-  const { request, deps, trust, maintenance, scratchDatabase, runId } = work;
+  const { request, deps, trust, server, scratchDatabase, runId } = work;
   const { manifest } = trust;
   const { source, into } = request;
   deps.progress({ phase: 'preparing' });
-  const scratchOid = await createClosedDatabase(maintenance, scratchDatabase, manifest, work.server);
+  const privileges = manifest?.privileges ? await Privileges.read(source, manifest.privileges) : undefined;
+  const scratchOid = await onMaintenance(request, runId, async (maintenance) =>
+    createClosedDatabase(maintenance, scratchDatabase, manifest, server),
+  );
   deps.journal.describe(runId, { scratchOid });
-  const connection = await connect(withDatabase(request.maintenance, scratchDatabase), {
-    applicationName: `strideiq-restore-${runId.slice(-12)}`,
+  const loaded = await onScratch(work, async (connection) => {
+    const { progress, signal } = deps;
+    // Only a superuser still owns what it has given away.
+    const owners =
+      server.superuser && privileges ? { afterPreData: async () => privileges.applyOwners(connection) } : {};
+    return loadDump(source, connection, { manifest, progress, signal, ...owners });
   });
-  // An interrupt must reach a statement that runs for an hour: its connection is cut, and the server ends it.
-  const cut = () => void connection.end();
-  deps.signal.addEventListener('abort', cut, { once: true });
-  try {
-    const loaded = await loadDump(source, connection, { manifest, progress: deps.progress, signal: deps.signal });
-    await connection.query('RESET ALL');
-    await applyOwnSettings(connection);
-    const tables = await compareRows(connection, manifest?.tables ?? loaded.tables, loaded.tables, deps.progress);
-    const objects = manifest ? await compareObjects(connection, manifest) : 0;
+  // On a connection that has seen nothing of the dump: no open transaction, temporary table or role of its making.
+  const notes: string[] = [];
+  const { tables, objects } = await onScratch(work, async (connection) => {
+    const compared = await compareRows(
+      connection,
+      manifest?.tables ?? loaded.tables,
+      loaded.tables,
+      deps.progress,
+      notes,
+    );
+    const count = manifest ? await compareObjects(connection, manifest) : 0;
     deps.progress({ phase: 'analyzing' });
     await connection.query('ANALYZE');
-    await connection.end();
-    deps.signal.throwIfAborted();
-    await openUnder(maintenance, scratchDatabase, into);
-    return {
-      runId,
-      into,
-      backupId: manifest?.backupId,
-      tables,
-      objects,
-      privileges: manifest?.privileges?.name,
-      notes: [...trustNotes(trust), ...loaded.notes],
-    };
+    await privileges?.apply(connection);
+    return { tables: compared, objects: count };
+  });
+  deps.signal.throwIfAborted();
+  await openUnder(work, scratchOid, privileges);
+  return {
+    runId,
+    into,
+    backupId: manifest?.backupId,
+    tables,
+    objects,
+    privileges: manifest?.privileges?.name,
+    notes: [...trustNotes(trust), ...loaded.notes, ...notes, ...privilegeNotes(work, privileges)],
+  };
+}
+
+/** Work in the new database, ended by an interrupt also in the middle of a statement that runs for an hour. */
+async function onScratch<T>(
+  { request, deps, scratchDatabase, runId }: Work,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const { signal } = deps;
+  signal.throwIfAborted();
+  const connection = await connect(withDatabase(request.maintenance, scratchDatabase), {
+    applicationName: applicationName(runId),
+  });
+  const cut = () => void endConnection(connection, 0);
+  signal.addEventListener('abort', cut, { once: true });
+  try {
+    return await work(connection);
   } catch (error) {
-    throw deps.signal.aborted ? deps.signal.reason : error;
+    throw signal.aborted ? signal.reason : error;
   } finally {
-    deps.signal.removeEventListener('abort', cut);
-    await connection.end().catch(() => undefined);
+    signal.removeEventListener('abort', cut);
+    await endConnection(connection);
   }
+}
+
+function privilegeNotes({ trust, request }: Work, privileges: Privileges | undefined): string[] {
+  if (privileges) return privileges.notes;
+  if (!trust.manifest) return [];
+  return [
+    `The backup holds no owners and grants, so nobody but superusers may connect to ${request.into}: GRANT CONNECT ON DATABASE … TO … lets them in.`,
+  ];
 }
 
 function trustNotes(trust: Trust): string[] {
@@ -132,15 +206,25 @@ function trustNotes(trust: Trust): string[] {
     : [`The source was not trusted (${trust.because}), and was loaded all the same, as allowed.`];
 }
 
-/** From here on it is the database that was asked for. One transaction cannot hold a rename and a grant's loss apart. */
-async function openUnder(maintenance: Connection, scratch: string, into: string): Promise<void> {
-  await maintenance.query('BEGIN');
+/**
+ * From here on it is the database that was asked for. One transaction: under its name it is open to whom its source was
+ * open, or it does not bear the name.
+ */
+async function openUnder(work: Work, oid: number, privileges: Privileges | undefined): Promise<void> {
+  const { request, runId, trust, scratchDatabase } = work;
+  const { into } = request;
   try {
-    await maintenance.query(`ALTER DATABASE ${quoteIdentifier(scratch)} RENAME TO ${quoteIdentifier(into)}`);
-    await maintenance.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(into)} TO PUBLIC`);
-    await maintenance.query('COMMIT');
+    await onMaintenance(request, runId, async (maintenance) => {
+      await privileges?.applyToDatabase(maintenance, scratchDatabase);
+      await maintenance.query('BEGIN');
+      await maintenance.query(`ALTER DATABASE ${quoteIdentifier(scratchDatabase)} RENAME TO ${quoteIdentifier(into)}`);
+      if (privileges ? privileges.opensToPublic : !trust.manifest) {
+        await maintenance.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(into)} TO PUBLIC`);
+      }
+      await maintenance.query('COMMIT');
+    });
   } catch (cause) {
-    await maintenance.query('ROLLBACK');
+    if (await bearsName(work, oid)) return;
     throw new AgentError(
       'RestoreFailed',
       `The restored database could not be renamed to ${JSON.stringify(into)}: ${(cause as Error).message}.`,
@@ -150,10 +234,28 @@ async function openUnder(maintenance: Connection, scratch: string, into: string)
   }
 }
 
+/** Whether the rename took place though its answer was lost. */
+async function bearsName({ request, runId }: Work, oid: number): Promise<boolean> {
+  return onMaintenance(request, runId, async (maintenance) => {
+    const { rows } = await maintenance.query('SELECT FROM pg_database WHERE oid = $1 AND datname = $2', [
+      oid,
+      request.into,
+    ]);
+    return rows.length > 0;
+  });
+}
+
 /** What cannot be dropped now is said, stands in the journal, and is dropped at the next start. */
-async function dropScratch(maintenance: Connection, name: string, now: () => number): Promise<RunDetail> {
+async function dropScratch(
+  request: RestoreRequest,
+  runId: string,
+  name: string,
+  now: () => number,
+): Promise<RunDetail> {
   try {
-    await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+    await onMaintenance(request, runId, async (maintenance) => {
+      await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
+    });
     return { clearedAt: now() };
   } catch (error) {
     return { warnings: [`The half-restored database ${name} could not be dropped: ${paragraphOf(error)}`] };

@@ -6,6 +6,7 @@ import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 /** What a restore needs to know of the server it goes to. */
 export interface TargetServer {
   versionNumber: number;
+  /** Whether SQL run by this role can do anything on the server: a superuser, or a role that can become one or run programs. */
   superuser: boolean;
   user: string;
 }
@@ -29,7 +30,13 @@ export async function checkTarget(
   }
   const { rows } = await connection.query<TargetServer & { creates: boolean; taken: boolean }>(
     `SELECT current_setting('server_version_num')::int AS "versionNumber", current_user::text AS user,
-            r.rolsuper AS superuser, r.rolcreatedb OR r.rolsuper AS creates,
+            r.rolsuper OR EXISTS (
+              SELECT FROM pg_roles p, unnest(ARRAY[current_user, session_user]) AS me
+               WHERE (p.rolsuper OR p.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files'))
+                 AND pg_has_role(me, p.oid, 'MEMBER'))
+              -- before 16 such a role could give itself any membership
+              OR (r.rolcreaterole AND current_setting('server_version_num')::int < 160000) AS superuser,
+            r.rolcreatedb OR r.rolsuper AS creates,
             EXISTS (SELECT FROM pg_database WHERE datname = $1) AS taken
        FROM pg_roles r WHERE r.rolname = current_user`,
     [into],

@@ -1,4 +1,4 @@
-import { isSignedBy, keyIdOf, type Manifest, type SigningKey } from '@strideiq/core';
+import { fixedNames, isSignedBy, keyIdOf, parseBackupName, type Manifest, type SigningKey } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -23,12 +23,32 @@ export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journ
       'Restore from another copy or another backup; `strideiq-agent list` shows them.',
     );
   }
+  const misplaced = misplacementOf(source);
+  if (misplaced !== undefined) return { trusted: false, manifest, because: misplaced };
   if (isSignedBy(json, key.publicPem)) return { trusted: true, manifest, because: 'signature' };
   if (journal.knowsManifest(manifest.backupId, sha256)) return { trusted: true, manifest, because: 'journal' };
   const because = manifest.signature
     ? `its manifest is signed by another key than this host's (key ${manifest.signature.keyId.slice(0, 16)}), or was changed after it was signed`
     : 'its manifest is not signed';
   return { trusted: false, manifest, because };
+}
+
+/**
+ * What shows that a good manifest and dump stand where others belong, or undefined: an older backup, or another
+ * database's, put under this name would be as well signed as the right one.
+ */
+export function misplacementOf({ found, dumpKey, databaseId }: BackupSource): string | undefined {
+  if (!found) return undefined;
+  const { object, database, environment, privileges, ...manifest } = found.manifest;
+  if (object.name !== dumpKey && dumpKey !== fixedNames.latestDump)
+    return `it was made as ${object.name}, and stands there as ${dumpKey}`;
+  if (databaseId !== undefined && manifest.databaseId !== databaseId) {
+    return `it is a backup of ${database} of environment ${environment}, not of the database that was asked for`;
+  }
+  const names = parseBackupName(object.name)?.names;
+  if (privileges && names && privileges.name !== names.privileges)
+    return `it names ${privileges.name} as its owners and grants`;
+  return undefined;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { FoundManifest } from '../backups/find-backups.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { ReportProgress } from '../progress/progress.ts';
-import { forgeryOf } from '../restore/trust.ts';
+import { forgeryOf, misplacementOf } from '../restore/trust.ts';
 import { readAll, type OpenedStore } from '../stores/opened-store.ts';
 
 /** What reading every byte of a copy back has shown. */
@@ -64,7 +64,7 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
   const expected = manifest && { ...manifest.object, chunks: manifest.chunks, tables: manifest.tables };
   const result = await verifyDump(watched(), expected);
   const forgery = forgeryOf(source, key, journal);
-  const told = [source.unreadable, forgery].filter((each) => each !== undefined);
+  const told = [source.unreadable, misplacementOf(source), forgery].filter((each) => each !== undefined);
   const problems = [...told, ...result.problems];
   if (manifest?.privileges) {
     const { name: sidecarKey, sha256: expectedSha256 } = manifest.privileges;
