@@ -1,5 +1,6 @@
 import { fixedNames, parseBackupName, parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
 import { sha256 } from '../backup/manifest.ts';
+import type { StoredObject } from '@strideiq/storage';
 import { readAll, type OpenedStore } from '../stores/opened-store.ts';
 
 /** A manifest as a store holds it. */
@@ -28,12 +29,28 @@ export interface FoundBackup {
   copies: FoundCopy[];
 }
 
-/** Backups by the names of their objects, newest first; nothing is read but the listings. */
-export async function findBackups(stores: readonly OpenedStore[]): Promise<FoundBackup[]> {
+/** Told of a store that cannot be asked, while the others can. */
+export type TellUnreachable = (opened: OpenedStore, error: unknown) => void;
+
+/**
+ * Backups by the names of their objects, newest first; nothing is read but the listings. A store that cannot be asked
+ * must not hide what the others hold.
+ * @throws StorageError of the first store, where none can be asked
+ */
+export async function findBackups(
+  stores: readonly OpenedStore[],
+  tellUnreachable: TellUnreachable = () => undefined,
+): Promise<FoundBackup[]> {
+  const failures: unknown[] = [];
   const found = new Map<string, FoundBackup>();
   for (const opened of stores) {
     const copies = new Map<string, FoundCopy>();
-    for await (const object of opened.store.list()) {
+    const objects = await listed(opened).catch((error: unknown) => {
+      failures.push(error);
+      tellUnreachable(opened, error);
+      return [];
+    });
+    for (const object of objects) {
       const parsed = parseBackupName(object.key);
       if (!parsed || parsed.kind === 'privileges') continue;
       const { names, database, at } = parsed;
@@ -45,9 +62,14 @@ export async function findBackups(stores: readonly OpenedStore[]): Promise<Found
     }
     for (const [stem, copy] of copies) found.get(stem)?.copies.push(copy);
   }
+  if (failures.length > 0 && failures.length === stores.length) throw failures[0];
   return [...found.values()].toSorted(
     (a, b) => b.at.getTime() - a.at.getTime() || (a.names.stem < b.names.stem ? 1 : -1),
   );
+}
+
+async function listed({ store }: OpenedStore): Promise<StoredObject[]> {
+  return Array.fromAsync(store.list());
 }
 
 /**

@@ -1,7 +1,14 @@
 import { CoreError, idSchema, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import { findBackups, manifestKeyOf, readManifest, type FoundBackup, type FoundManifest } from './find-backups.ts';
+import {
+  findBackups,
+  manifestKeyOf,
+  readManifest,
+  type FoundBackup,
+  type FoundManifest,
+  type TellUnreachable,
+} from './find-backups.ts';
 
 /** A backup's object, found and ready to be read. */
 export interface BackupSource {
@@ -30,11 +37,12 @@ export async function resolveReference(
   stores: readonly OpenedStore[],
   openPlace: OpenPlace,
   nowMs: number,
+  tellUnreachable?: TellUnreachable,
 ): Promise<BackupSource> {
   const place = reference.includes('/') ? await openPlace(reference) : undefined;
   if (place) return sourceOf(place.opened, place.key, reference);
-  if (idSchema.safeParse(reference).success) return byId(reference, stores);
-  const backups = await findBackups(stores);
+  if (idSchema.safeParse(reference).success) return byId(reference, stores, tellUnreachable);
+  const backups = await findBackups(stores, tellUnreachable);
   if (reference === 'latest') {
     const newest = backups.find((backup) => isWhole(backup) && backup.at.getTime() <= nowMs);
     if (newest) return firstCopy(newest);
@@ -68,8 +76,12 @@ async function firstCopy(backup: FoundBackup): Promise<BackupSource> {
   return first;
 }
 
-async function byId(id: string, stores: readonly OpenedStore[]): Promise<BackupSource> {
-  const backups = await findBackups(stores);
+async function byId(
+  id: string,
+  stores: readonly OpenedStore[],
+  tellUnreachable?: TellUnreachable,
+): Promise<BackupSource> {
+  const backups = await findBackups(stores, tellUnreachable);
   for (const { copies } of backups) {
     for (const copy of copies.filter((each) => each.hasManifest && each.sizeBytes !== undefined)) {
       const found = await readManifest(copy.opened, manifestKeyOf(copy.dumpKey)).catch(() => undefined);

@@ -1,3 +1,4 @@
+import { paragraphOf } from '@strideiq/core';
 import prettyBytes from 'pretty-bytes';
 import { findBackups, manifestKeyOf, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -24,7 +25,10 @@ export async function list({ host, output }: Command, name: string | undefined):
   const listed: Listed[] = [];
   for (const database of databases) {
     const stores = await host.storesOf(database);
-    for (const backup of await findBackups(stores)) listed.push(await describe(backup));
+    const backups = await findBackups(stores, ({ name: store, store: { location } }, error) =>
+      output.warn(`${store} (${location}) was not asked: ${paragraphOf(error)}`),
+    );
+    for (const backup of backups) listed.push(await describe(backup));
   }
   if (listed.length === 0) {
     throw new AgentError('BackupNotFound', 'The stores hold no backup.', '`strideiq-agent backup` makes one.');

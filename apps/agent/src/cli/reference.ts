@@ -1,3 +1,4 @@
+import { paragraphOf } from '@strideiq/core';
 import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
@@ -8,7 +9,7 @@ import { databaseOf, type Command } from './run-command.ts';
  * hold it. `latest` alone needs one to be said where the file holds several.
  */
 export async function sourceOfReference(
-  { host, surroundings }: Command,
+  { host, surroundings, output }: Command,
   reference: string,
   name: string | undefined,
 ): Promise<{ source: BackupSource; database: DatabaseConfiguration }> {
@@ -22,6 +23,7 @@ export async function sourceOfReference(
         await host.storesOf(database),
         host.openPlace,
         surroundings.now(),
+        ({ name, store }, error) => output.warn(`${name} (${store.location}) was not asked: ${paragraphOf(error)}`),
       );
       // A path or URL says itself whose file it is.
       if (reference.includes('/')) return { source, database };

@@ -1,3 +1,4 @@
+import { paragraphOf } from '@strideiq/core';
 import prettyBytes from 'pretty-bytes';
 import { manifestKeyOf } from '../backups/find-backups.ts';
 import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
@@ -19,39 +20,70 @@ export async function verify(
   checkStoreNames(database, options.store);
   const { journal, key, configuration } = host;
   const { now, signal } = surroundings;
-  const sources: BackupSource[] = [];
-  const missingIn: { opened: OpenedStore; dumpKey: string }[] = [];
-  const { dumpKey } = source;
   // A path or URL names one copy; everything else names a backup with all of its copies.
-  if (reference.includes('/')) sources.push(source);
-  else {
-    for (const opened of await host.storesOf(database, options.store)) {
-      if (await opened.store.head(dumpKey)) {
-        const copy = await resolveReference(dumpKey, [opened], host.openPlace, now());
-        sources.push({ ...copy, databaseId: host.databaseIdOf(database) });
-      } else if (await opened.store.head(manifestKeyOf(dumpKey))) missingIn.push({ opened, dumpKey });
-      else if (options.store) {
-        throw new AgentError(
-          'BackupNotFound',
-          `The store ${opened.name} (${opened.store.location}) holds no ${dumpKey}.`,
-          '`strideiq-agent list` shows which store holds what.',
-        );
-      } else output.note(`note: ${opened.name} (${opened.store.location}) holds no copy of this backup`);
-    }
-  }
+  const copies = reference.includes('/')
+    ? { sources: [source], missingIn: [], unreachable: 0 }
+    : await copiesIn(command, await host.storesOf(database, options.store), source.dumpKey, {
+        databaseId: host.databaseIdOf(database),
+        namedStores: options.store !== undefined,
+      });
   const verifications = await runVerify(
     {
       environment: configuration.environment,
       database: database.name,
       databaseId: host.databaseIdOf(database),
       reference,
-      sources,
-      missingIn,
+      sources: copies.sources,
+      missingIn: copies.missingIn,
     },
     { journal, key, now, progress: output.progress, signal },
   );
   output.result({ copies: verifications }, verifications.map(describe).join('\n'));
-  return verifications.every((one) => one.state === 'verified') ? 0 : 1;
+  return copies.unreachable === 0 && verifications.every((one) => one.state === 'verified') ? 0 : 1;
+}
+
+interface Copies {
+  sources: BackupSource[];
+  missingIn: { opened: OpenedStore; dumpKey: string }[];
+  /** Stores that could not be asked. */
+  unreachable: number;
+}
+
+/** What each store holds of a backup. One that cannot be asked is said, and the others are verified all the same. */
+async function copiesIn(
+  { host, output, surroundings }: Command,
+  stores: readonly OpenedStore[],
+  dumpKey: string,
+  { databaseId, namedStores }: { databaseId: string; namedStores: boolean },
+): Promise<Copies> {
+  const copies: Copies = { sources: [], missingIn: [], unreachable: 0 };
+  for (const opened of stores) {
+    const { name, store } = opened;
+    try {
+      if (await store.head(dumpKey)) {
+        const copy = await resolveReference(dumpKey, [opened], host.openPlace, surroundings.now());
+        copies.sources.push({ ...copy, databaseId });
+        continue;
+      }
+      if (await store.head(manifestKeyOf(dumpKey))) {
+        copies.missingIn.push({ opened, dumpKey });
+        continue;
+      }
+    } catch (error) {
+      copies.unreachable++;
+      output.problem(`${name} (${store.location}) could not be asked: ${paragraphOf(error)}`);
+      continue;
+    }
+    if (namedStores) {
+      throw new AgentError(
+        'BackupNotFound',
+        `The store ${name} (${store.location}) holds no ${dumpKey}.`,
+        '`strideiq-agent list` shows which store holds what.',
+      );
+    }
+    output.note(`note: ${name} (${store.location}) holds no copy of this backup`);
+  }
+  return copies;
 }
 
 function describe(one: Verification): string {

@@ -1,5 +1,5 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
-import { and, desc, eq, gt, inArray } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, sql } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
 import { isAlive, thisProcess } from './process-identity.ts';
 import { runs, seals, type RunDetail } from './schema.ts';
@@ -159,6 +159,17 @@ export class Journal {
   /** Whether this host has written a manifest for that backup. */
   wroteManifestOf(backupId: string): boolean {
     return this.#db.select({ runId: seals.runId }).from(seals).where(eq(seals.backupId, backupId)).get() !== undefined;
+  }
+
+  /** Whether this host made a backup under that name, whose manifest must then be there. */
+  madeBackup(dumpKey: string): boolean {
+    const named = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.dumpKey') = ${dumpKey})`;
+    const made = this.#db
+      .select({ id: runs.id })
+      .from(runs)
+      .where(and(eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'), named))
+      .get();
+    return made !== undefined;
   }
 
   get(runId: string): Run | undefined {

@@ -54,7 +54,7 @@ export class Privileges {
   async applyOwners(connection: Connection): Promise<void> {
     const session = new SqlSession(connection);
     for (const sql of this.#object) {
-      if (/OWNER TO [^;]*;\s*$/.test(sql.toString('latin1'))) await session.run(sql).catch(() => undefined);
+      if (setsOwner.test(sql.toString('latin1'))) await session.run(sql).catch(() => undefined);
     }
   }
 
@@ -89,6 +89,7 @@ export class Privileges {
 }
 
 const identifier = String.raw`(?:"(?:[^"]|"")*"|[^\s";]+)`;
+const setsOwner = new RegExp(String.raw` OWNER TO ${identifier};\s*$`);
 const databaseName = new RegExp(
   String.raw`^(\s*(?:ALTER|COMMENT ON|.* ON|ALTER ROLE ${identifier} IN) DATABASE )${identifier}`,
   's',

@@ -1,4 +1,5 @@
 import type { TableRows } from '@strideiq/core';
+import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { qualifiedName } from '../postgres/identifiers.ts';
 
@@ -24,6 +25,13 @@ export class RowCounter {
     try {
       return await this.#count(schema, name);
     } catch (error) {
+      if (error instanceof Error && 'code' in error && (error.code === '42P01' || error.code === '3F000')) {
+        throw new AgentError(
+          'RowCountsDiffer',
+          `${schema}.${name} was loaded, and is not in the restored database: the dump itself undoes it.`,
+          'The new database was dropped. Look what stands in the dump, a BEGIN without COMMIT or a DROP, and who wrote it.',
+        );
+      }
       // 42501 with row_security off: a policy forced on its owner, who is not one to look behind it.
       if (!(error instanceof Error && 'code' in error && error.code === '42501')) throw error;
       this.#hidden.push(`${schema}.${name}`);

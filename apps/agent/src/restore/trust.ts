@@ -55,8 +55,12 @@ export function misplacementOf({ found, dumpKey, databaseId }: BackupSource): st
  * What shows that a manifest is not the one that this host wrote, or undefined. Another host's manifest is none of ours
  * to judge: it is neither trusted nor forged.
  */
-export function forgeryOf({ found }: BackupSource, key: SigningKey, journal: Journal): string | undefined {
-  if (!found) return undefined;
+export function forgeryOf(source: BackupSource, key: SigningKey, journal: Journal): string | undefined {
+  const { found, dumpKey, unreadable } = source;
+  if (!found) {
+    const gone = unreadable === undefined && journal.madeBackup(dumpKey);
+    return gone ? 'this host made a backup of that name, and its manifest is gone' : undefined;
+  }
   const { manifest, json, sha256 } = found;
   if (isSignedBy(json, key.publicPem) || journal.knowsManifest(manifest.backupId, sha256)) return undefined;
   if (manifest.signature?.keyId === keyIdOf(key.publicPem)) return 'the manifest was changed after this host signed it';
