@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { databaseIdOf, newId } from './ids.ts';
-import { parseManifest, type Manifest } from './manifest.ts';
+import { checkManifest, parseManifest, type Manifest } from './manifest.ts';
 import { isSignedBy, newSigningKey, signDocument } from './signature.ts';
 
 const sha256 = 'ab'.repeat(32);
@@ -91,6 +91,21 @@ describe('parseManifest', () => {
     expect(isSignedBy(parsed, key.publicPem)).toBe(false);
   });
 
+  it('holds the chunks once, as they were read', () => {
+    const chunk = { ...manifest.chunks[0], zebra: 1 };
+    const { manifest: parsed, json } = read({ ...manifest, chunks: [chunk, ...manifest.chunks.slice(1)] });
+    expect(parsed.chunks).toBe((json as Manifest).chunks);
+    expect(parsed.chunks[0]).toEqual(chunk);
+  });
+
+  it('is checked as an object too', () => {
+    expect(checkManifest(manifest, 'a.manifest.json')).toEqual(manifest);
+    expect(() => checkManifest(withAt('tables.1.rows', 8), 'a.manifest.json')).toThrow('contradicts itself');
+    expect(() => checkManifest(withAt('chunks.1.rows.0.rows', 0.5), 'a.manifest.json')).toThrow(
+      /chunks\.1\.rows\.0\.rows/,
+    );
+  });
+
   it.each([
     ['nothing', ''],
     ['a cut text', JSON.stringify(manifest).slice(0, -1)],
@@ -112,6 +127,11 @@ describe('parseManifest', () => {
     ['half a byte', withAt('object.bytes', 0.5), /object\.bytes/],
     ['more bytes than a number can hold', withAt('object.bytes', 2 ** 53), /object\.bytes/],
     ['a moment without its zone', withAt('startedAt', '2026-01-11T03:00:00'), /startedAt/],
+    ['no chunks', withAt('chunks', undefined), /chunks: not a list/],
+    ['chunks by name', withAt('chunks', { 0: manifest.chunks[0] }), /chunks: not a list/],
+    ['a chunk that is none', withAt('chunks.1', null), /chunks\.1: /],
+    ['a table without a name', withAt('tables.1.name', undefined), /tables\.1\.name/],
+    ['an object of no kind', withAt('inventory', [{ identity: 'a' }]), /inventory\.0\.kind/],
     ['an unknown section', withAt('chunks.0.section', 'preface'), /chunks\.0\.section/],
     ['a sequence past 2^53 as a number', withAt('sequences.0.lastValue', 1), /sequences\.0\.lastValue/],
     [

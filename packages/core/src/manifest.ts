@@ -8,6 +8,20 @@ const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
 const bytesSchema = z.int().nonnegative();
 const momentSchema = z.iso.datetime();
 
+/**
+ * A list whose entries are checked one by one and kept as they are, unknown keys included: zod's own list holds a copy of
+ * each, beside hundreds of thousands of chunks.
+ */
+function listOf<Entry>(entrySchema: z.ZodType<Entry>): z.ZodType<Entry[]> {
+  return z.custom<Entry[]>().superRefine((list: unknown, context) => {
+    if (!Array.isArray(list)) return context.addIssue('not a list');
+    for (const [at, entry] of list.entries()) {
+      const [issue] = entrySchema.safeParse(entry).error?.issues ?? [];
+      if (issue) return context.addIssue({ code: 'custom', path: [at, ...issue.path], message: issue.message });
+    }
+  });
+}
+
 /** Where in the dump something stands; the order in which a plain dump is run. */
 export const sectionSchema = z.enum(['pre-data', 'data', 'post-data']);
 export type Section = z.infer<typeof sectionSchema>;
@@ -78,14 +92,14 @@ export const manifestSchema = z.object({
   }),
   object: z.object({ name: z.string(), bytes: bytesSchema, rawBytes: bytesSchema, sha256: sha256Schema }),
   privileges: z.object({ name: z.string(), bytes: bytesSchema, sha256: sha256Schema }).nullable(),
-  chunks: z.array(chunkSchema),
-  tables: z.array(tableRowsSchema),
+  chunks: listOf(chunkSchema),
+  tables: listOf(tableRowsSchema),
   /** `lastValue` as text, since it may pass 2^53; null where never used. */
   sequences: z.array(z.object({ schema: z.string(), name: z.string(), lastValue: z.string().nullable() })),
   extensions: z.array(z.object({ name: z.string(), version: z.string() })),
   /** Roles that must exist before the dump is run: policies name them. */
   roles: z.array(z.string()),
-  inventory: inventorySchema,
+  inventory: listOf(inventorySchema.element),
   /** Objects of the dump that hold a password, such as user mappings. */
   passwordsIn: z.array(z.string()),
   encryption: z.object({ recipients: z.array(z.string()) }).nullable(),
@@ -93,7 +107,7 @@ export const manifestSchema = z.object({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** A manifest as read, and the JSON it was read from, which is what its signature covers. */
+/** A manifest as read, and the JSON it was read from, which is what its signature covers; they share their long lists. */
 export interface ReadManifest {
   manifest: Manifest;
   json: unknown;
@@ -101,7 +115,7 @@ export interface ReadManifest {
 
 /**
  * Reads a manifest's text. Keys it does not know are ignored, so that newer agents' manifests still read.
- * @throws CoreError `ManifestInvalid` naming the first place that is wrong
+ * @throws CoreError `ManifestInvalid` as `checkManifest`
  */
 export function parseManifest(text: string, name: string): ReadManifest {
   let json: unknown;
@@ -110,6 +124,14 @@ export function parseManifest(text: string, name: string): ReadManifest {
   } catch (cause) {
     throw new CoreError('ManifestInvalid', `${name} is not JSON: ${(cause as Error).message}.`, cure, { cause });
   }
+  return { manifest: checkManifest(json, name), json };
+}
+
+/**
+ * The manifest in JSON that was read, or in an object about to be written. Long lists are shared with it, not copied.
+ * @throws CoreError `ManifestInvalid` naming the first place that is wrong, or in which way it contradicts itself
+ */
+export function checkManifest(json: unknown, name: string): Manifest {
   const version = z.object({ formatVersion: z.number() }).safeParse(json);
   if (version.success && version.data.formatVersion !== 1) {
     throw new CoreError(
@@ -129,7 +151,7 @@ export function parseManifest(text: string, name: string): ReadManifest {
   }
   const problem = inconsistency(parsed.data);
   if (problem) throw new CoreError('ManifestInvalid', `${name} contradicts itself: ${problem}.`, cure);
-  return { manifest: parsed.data, json };
+  return parsed.data;
 }
 
 const cure =

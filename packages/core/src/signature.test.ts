@@ -1,3 +1,5 @@
+import { createHash, createPublicKey, verify } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSignedBy, keyIdOf, newSigningKey, publicPemOf, signDocument } from './signature.ts';
@@ -89,6 +91,32 @@ describe('a signed document', () => {
     const signed = signDocument({ a: 1, b: undefined, c: { d: undefined } }, key);
     expect(isSignedBy(signed, key.publicPem)).toBe(true);
     expect(isSignedBy(stored(signed), key.publicPem)).toBe(true);
+  });
+
+  // With nothing of ours, as docs/decisions/0002 describes it: a signature outlives the program that made it.
+  it('is checked by anyone who has the key', () => {
+    fc.assert(
+      fc.property(document, (content) => {
+        const { signature, ...rest } = stored(signDocument(content, key)) as { signature: { value: string } };
+        const digest = createHash('sha256')
+          .update(canonicalize(rest) ?? '')
+          .digest();
+        const bytes = Buffer.concat([Buffer.from('strideiq-manifest-v1\n'), digest]);
+        const value = Buffer.from(signature.value, 'base64');
+        expect(verify(null, bytes, createPublicKey(key.publicPem), value)).toBe(true);
+      }),
+    );
+  });
+
+  it('is not one that holds half a character, which canonical JSON cannot', () => {
+    const signed = signDocument({ a: 'x', tables: [{ name: 'y' }] }, key);
+    const halved: unknown[] = [
+      { ...signed, a: '\ud800' },
+      { ...signed, '\udc00': 1 },
+      { ...signed, tables: [{ name: '\ud83d' }] },
+    ];
+    for (const json of halved) expect(isSignedBy(JSON.parse(JSON.stringify(json)), key.publicPem)).toBe(false);
+    expect(() => signDocument({ a: '\ud800' }, key)).toThrow('surrogate');
   });
 
   it('is signed anew, not over its old signature', () => {

@@ -1,8 +1,14 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import { z } from 'zod';
+import { canonicalPieces } from './canonical-json.ts';
 
-/** Ed25519 (RFC 8032) over the canonical JSON (RFC 8785) of everything but the signature itself. */
+/** Of what a signature is: one made for something else, with the same key, is never taken for a manifest's. */
+const domain = Buffer.from('strideiq-manifest-v1\n');
+
+/**
+ * Ed25519 (RFC 8032) over the line `strideiq-manifest-v1` and the SHA-256, as 32 bytes, of the canonical JSON (RFC 8785) of
+ * everything but the signature itself.
+ */
 export const signatureSchema = z.object({
   algorithm: z.literal('Ed25519'),
   /** SHA-256 of the public key (SPKI, DER), hex: which key to look for, never a reason to trust it. */
@@ -35,7 +41,10 @@ export function keyIdOf(publicPem: string): string {
   return createHash('sha256').update(der).digest('hex');
 }
 
-/** Signs a document, leaving out a signature that it already carries. */
+/**
+ * Signs a document, leaving out a signature that it already carries.
+ * @throws Error where it holds what canonical JSON cannot: a lone surrogate, NaN
+ */
 export function signDocument<T extends object>(document: T, key: SigningKey): T & { signature: Signature } {
   const value = sign(null, signedBytes(document), createPrivateKey(key.privatePem)).toString('base64');
   return { ...document, signature: { algorithm: 'Ed25519', keyId: keyIdOf(key.publicPem), value } };
@@ -45,12 +54,21 @@ export function signDocument<T extends object>(document: T, key: SigningKey): T 
 export function isSignedBy(json: unknown, publicPem: string): boolean {
   const carried = z.object({ signature: signatureSchema }).safeParse(json);
   if (!carried.success) return false;
-  const { signature } = carried.data;
-  return verify(null, signedBytes(json as object), createPublicKey(publicPem), Buffer.from(signature.value, 'base64'));
+  const publicKey = createPublicKey(publicPem);
+  let bytes: Buffer;
+  try {
+    bytes = signedBytes(json as object);
+  } catch {
+    // JSON can hold what canonical JSON cannot, such as half a character; nobody can have signed that.
+    return false;
+  }
+  return verify(null, bytes, publicKey, Buffer.from(carried.data.signature.value, 'base64'));
 }
 
+/** Hashed piece by piece, since a manifest may hold hundreds of thousands of chunks. */
 function signedBytes(document: object): Buffer {
   const { signature: _, ...rest } = document as { signature?: unknown };
-  // Through JSON once, so that a key holding undefined is signed as it will be read: absent.
-  return Buffer.from(canonicalize(JSON.parse(JSON.stringify(rest))) ?? '');
+  const hash = createHash('sha256');
+  for (const piece of canonicalPieces(rest)) hash.update(piece);
+  return Buffer.concat([domain, hash.digest()]);
 }

@@ -1,4 +1,4 @@
-import { parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
+import { checkManifest, type BackupNames, type Manifest } from '@strideiq/core';
 import type { DumpResult } from '@strideiq/dump';
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -82,8 +82,26 @@ export function sha256(bytes: Buffer): string {
  * @throws CoreError `ManifestInvalid` where it could not be read back: better no backup than one that nobody can use
  */
 export function manifestText(manifest: Manifest, name: string): Buffer {
-  const parts = Object.entries(manifest).map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
-  const text = `{\n${parts.join(',\n')}\n}\n`;
-  parseManifest(text, name);
-  return Buffer.from(text);
+  checkManifest(manifest, name);
+  // Twice over short pieces: once for the size, since text as long as the whole would stand in memory beside the bytes.
+  let size = 0;
+  for (const piece of textPieces(manifest)) size += Buffer.byteLength(piece);
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const piece of textPieces(manifest)) at += bytes.write(piece, at);
+  return bytes;
+}
+
+function* textPieces(manifest: Manifest): Generator<string> {
+  let before = '{\n';
+  for (const [key, value] of Object.entries(manifest)) {
+    if (value === undefined) continue;
+    yield `${before}${JSON.stringify(key)}:`;
+    before = ',\n';
+    if (Array.isArray(value)) {
+      for (const [at, entry] of value.entries()) yield `${at === 0 ? '[' : ','}${JSON.stringify(entry)}`;
+      yield value.length === 0 ? '[]' : ']';
+    } else yield JSON.stringify(value);
+  }
+  yield '\n}\n';
 }
