@@ -218,7 +218,10 @@ describe("a good backup under another one's name", () => {
       expect([restored.code, restored.stderr]).toEqual([1, expect.stringContaining('not trusted')]);
       // By its path, too, under a name of its own kind.
       for (const ending of ['sql.gz', 'manifest.json']) {
-        writeFileSync(host.path(name.replace('sql.gz', ending)), readFileSync(other.path(name.replace('sql.gz', ending))));
+        writeFileSync(
+          host.path(name.replace('sql.gz', ending)),
+          readFileSync(other.path(name.replace('sql.gz', ending))),
+        );
       }
       const named = await host.run('restore', name, '--into', 'swapped');
       expect([named.code, named.stderr]).toEqual([1, expect.stringContaining('a backup of other of environment test')]);
