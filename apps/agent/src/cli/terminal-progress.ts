@@ -55,9 +55,9 @@ export class TerminalProgress {
 
   #text({ phase, rawBytes, expectedRawBytes, bytes, rows, table }: Progress, seconds: number): string {
     const parts = [phases[phase]];
-    if (rawBytes !== undefined && expectedRawBytes) {
+    if (expectedRawBytes) {
       // The size on disk only tells about how much SQL there will be: never say that it is done before it is.
-      const done = Math.min(0.99, rawBytes / expectedRawBytes);
+      const done = Math.min(0.99, (rawBytes ?? 0) / expectedRawBytes);
       const filled = Math.round(done * barWidth);
       parts.push(
         `[${'█'.repeat(filled)}${'·'.repeat(barWidth - filled)}] ${String(Math.floor(done * 100)).padStart(2)} %`,
