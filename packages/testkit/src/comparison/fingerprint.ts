@@ -12,7 +12,7 @@ export interface TableFingerprint {
 
 /** Everything that a database holds besides its schema, by quoted name; two are equal where `toEqual` says so. */
 export interface DatabaseFingerprint {
-  /** Tables, partitions and filled materialised views. */
+  /** Tables, partitions and filled materialised views; in place of partitions that a restore may deal anew, their root. */
   tables: Record<string, TableFingerprint>;
   /** `last_value/is_called` by sequence. */
   sequences: Record<string, string>;
@@ -26,12 +26,21 @@ interface Relation {
   columns: string[];
 }
 
+/** Partitions by the hash of an enum, which is that of an oid: the same rows may lie elsewhere once restored. As in pg_dump's getPartitioningInfo. */
+const hashesEnum = `(SELECT o.oid FROM pg_opclass AS o JOIN pg_am AS m ON m.oid = o.opcmethod
+  WHERE o.opcname = 'enum_ops' AND o.opcnamespace = 'pg_catalog'::regnamespace AND m.amname = 'hash') = ANY (partclass)`;
+
 /** Relations and columns of the user; temporary and unlogged ones count too, foreign tables hold nothing of ours. */
 const relations = `
+  WITH dealt AS (SELECT partrelid AS oid FROM pg_partitioned_table WHERE ${hashesEnum})
   SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind AS kind,
     coalesce(array_agg(a.attname::text ORDER BY a.attname COLLATE "C") FILTER (WHERE a.attnum > 0 AND NOT a.attisdropped), '{}') AS columns
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid
-  WHERE c.relkind IN ('r', 'm', 'S') AND (c.relispopulated OR c.relkind <> 'm')
+  WHERE CASE c.relkind
+      WHEN 'p' THEN c.oid IN (SELECT pg_partition_root(oid) FROM dealt)
+      WHEN 'r' THEN NOT EXISTS (SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN dealt ON dealt.oid = a.relid)
+      WHEN 'm' THEN c.relispopulated
+      ELSE c.relkind = 'S' END
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
   GROUP BY n.nspname, c.relname, c.relkind, c.oid
   ORDER BY 1`;
@@ -64,11 +73,11 @@ async function sequenceOf(client: pg.Client, name: string): Promise<string> {
   return rows[0]?.state ?? '';
 }
 
-async function tableOf(client: pg.Client, { name, columns }: Relation): Promise<TableFingerprint> {
+async function tableOf(client: pg.Client, { name, kind, columns }: Relation): Promise<TableFingerprint> {
   // Columns by name: where they stand may differ after a restore. A record's text tells NULL from an empty string.
   const record = `ROW(${columns.map((column) => `t.${quoteIdent(column)}`).join(', ')})::text`;
   const checksum = `coalesce(sum(hashtextextended(${record}, 0)), 0)::text`;
-  const sql = `SELECT count(*)::int AS rows, ${checksum} AS checksum FROM ONLY ${name} AS t`;
+  const sql = `SELECT count(*)::int AS rows, ${checksum} AS checksum FROM ${kind === 'p' ? '' : 'ONLY '}${name} AS t`;
   const { rows } = await client.query<TableFingerprint>(sql);
   return rows[0] ?? { rows: 0, checksum: '0' };
 }

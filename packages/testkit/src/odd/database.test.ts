@@ -73,6 +73,10 @@ describe('createOddDatabase', () => {
     ['COPY of no columns', /^COPY odd\.no_columns {2}FROM stdin;\n\n\n\\\.$/m],
     ['a table access method of its own', /^SET default_table_access_method = heap_too;$/m],
     ['a rule of several actions', /DO INSTEAD \( INSERT [^]*;\n/],
+    [
+      'rows of several partitions, each for the root by itself',
+      /(?:^-- load via partition root odd\.tossed\n\nCOPY odd\.tossed \([^)]*\) FROM stdin;$[^]*?){4}/m,
+    ],
     ['a password in a user mapping', /CREATE USER MAPPING [^]*password 'not-a-secret/],
     ['views that need one another', /CREATE OR REPLACE VIEW odd\.circle_a/],
   ])('holds %s', (_, pattern) => {
