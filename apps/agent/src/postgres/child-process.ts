@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** How a child ended. */
 export interface ChildOutcome {
@@ -23,6 +24,9 @@ export interface ChildProcess {
 }
 
 const stderrTailBytes = 8192;
+
+/** How long what it has left behind may still hold its standard error once it has ended itself. */
+const stderrGraceMs = 1000;
 
 /**
  * Starts a program without a shell. Standard output is not buffered: the reader's pace is the program's.
@@ -48,7 +52,7 @@ export function startChild(command: readonly string[], environment: NodeJS.Proce
   });
   // A child that ends before it has read its input is judged by its exit, not by our broken pipe.
   child.stdin.on('error', () => undefined);
-  const ended = outcomeOf();
+  const ended = Promise.race([outcomeOf(), withoutLastWords()]);
   return {
     pid: child.pid,
     stdin: child.stdin,
@@ -57,18 +61,31 @@ export function startChild(command: readonly string[], environment: NodeJS.Proce
     async stop() {
       child.kill('SIGTERM');
       // SIGTERM waits behind SIGSTOP for ever; execa's SIGKILL after its delay does not.
-      child.stdout.destroy();
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
       return ended;
     },
   };
 
   async function outcomeOf(): Promise<ChildOutcome> {
-    const result = await child;
+    const { exitCode, signal, code } = await child;
+    const startError = exitCode === undefined && signal === undefined ? code : undefined;
+    return { exitCode, signal, stderr: tail.toString().trim(), startError };
+  }
+
+  /** What a wrapper leaves running holds our pipes: its words come too late, and nobody waits for them. */
+  async function withoutLastWords(): Promise<ChildOutcome> {
+    const stdoutClosed = new Promise((resolve) => void child.stdout.once('close', resolve));
+    const [exitCode, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+      child.nodeChildProcess.once('exit', (...how) => resolve(how));
+    });
+    await stdoutClosed;
+    await delay(stderrGraceMs, undefined, { ref: false });
+    child.stderr.destroy();
     return {
-      exitCode: result.exitCode,
-      signal: result.signal,
+      exitCode: exitCode ?? undefined,
+      signal: signal ?? undefined,
       stderr: tail.toString().trim(),
-      startError: result.exitCode === undefined && result.signal === undefined ? result.code : undefined,
+      startError: undefined,
     };
   }
 }

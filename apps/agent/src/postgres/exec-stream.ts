@@ -4,11 +4,17 @@ import { startChild, type ChildProcess } from './child-process.ts';
 
 /**
  * Copies standard streams to and from the server's port, with nothing but bash on the other side (contract.md). Host
- * and port are arguments, so no text is ever put into the script. When the client hangs up, the first `cat` ends, and
- * the second is ended with it: otherwise it would keep the connection open for ever.
+ * and port are arguments, so no text is ever put into the script. It ends when either side hangs up, so that the other
+ * hears of it: `wait -n` for the server (bash since 4.3), and whoever copies to the server ends whoever copies from it,
+ * also where bash itself was killed; otherwise the session would stay, with its locks.
  */
-const tunnelScript =
-  'exec 3<>"/dev/tcp/$0/$1" || exit 1; cat <&3 & reader=$!; cat >&3; kill "$reader" 2>/dev/null; exit 0';
+const tunnelScript = [
+  'exec 3<>"/dev/tcp/$0/$1" 4<&0 || exit 1',
+  'cat <&3 4<&- & reader=$!',
+  '{ cat; kill "$reader"; } <&4 >&3 2>/dev/null & writer=$!',
+  'wait -n 2>/dev/null || [ $? -ne 2 ] || wait "$writer"',
+  'exit 0',
+].join('\n');
 
 /** The command whose standard streams are a connection to the server. */
 export function tunnelCommand(exec: readonly string[], execConnect: readonly string[], port: number): string[] {
@@ -24,7 +30,7 @@ export class ExecStream extends Duplex {
   #child: ChildProcess | undefined;
 
   constructor(command: readonly string[]) {
-    super();
+    super({ allowHalfOpen: false });
     this.#command = command;
   }
 
@@ -43,18 +49,24 @@ export class ExecStream extends Duplex {
   async #watch(child: ChildProcess): Promise<void> {
     const outcome = await child.ended;
     if (this.destroyed) return;
-    if (outcome.exitCode === 0) {
+    if (this.writableFinished) {
       this.push(null);
       return;
     }
-    const why = outcome.startError ?? (outcome.stderr || `exit code ${outcome.exitCode ?? outcome.signal}`);
+    const how = outcome.exitCode === 0 ? 'the server hung up' : `exit code ${outcome.exitCode ?? outcome.signal}`;
     this.destroy(
       new AgentError(
         'ServerUnreachable',
-        `The command \`${this.#command.slice(0, this.#command.indexOf(tunnelScript)).join(' ')} …\` that reaches the server ended: ${why}.`,
-        'Run the `dump.exec` command by hand: the container or host must be up and have bash, and the port must be the one inside.',
+        `The command \`${this.#label}\` that reaches the server ended: ${outcome.startError ?? (outcome.stderr || how)}.`,
+        'Run the command by hand: the container or host must be up and have bash, the port must be the one inside, and the server must run.',
       ),
     );
+  }
+
+  /** The command for people, who need not read our script. */
+  get #label(): string {
+    const script = this.#command.indexOf(tunnelScript);
+    return script < 0 ? this.#command.join(' ') : `${this.#command.slice(0, script).join(' ')} …`;
   }
 
   override _read(): void {
@@ -63,8 +75,8 @@ export class ExecStream extends Duplex {
 
   override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     if (!this.#child) done(new Error('written before it was connected'));
-    else if (this.#child.stdin.write(bytes)) done();
-    else this.#child.stdin.once('drain', done);
+    // Called back too where the child has gone, whose end says why.
+    else this.#child.stdin.write(bytes, () => done());
   }
 
   override _final(done: () => void): void {
