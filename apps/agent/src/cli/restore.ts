@@ -49,14 +49,14 @@ export async function restore(
 }
 
 function describe(outcome: RestoreOutcome, name: string, seconds: number): string {
-  const { into, tables, objects, privileges } = outcome;
+  const { into, tables, objects, privileges, notes } = outcome;
   const rows = tables.reduce((sum, table) => sum + table.found, 0).toLocaleString('en');
   const compared = objects > 0 ? `, and ${objects} objects agree with the manifest` : '';
   return [
     `Restored ${name} into ${into} in ${seconds.toFixed(1)} s`,
     `  ${rows} rows of ${tables.length} tables, each table's count equal to the backup's${compared}`,
     privileges
-      ? '  Owners, grants and settings are as in the backup, but for what is noted above.'
+      ? `  Owners, grants and settings are as in the backup${notes.length > 0 ? ', but for what is noted above' : ''}.`
       : '  Everything belongs to the role that restored it.',
   ].join('\n');
 }
