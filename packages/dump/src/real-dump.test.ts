@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gunzip } from './gunzip.ts';
 import { readChunks } from './read-chunks.ts';
 import { readDump } from './read-dump.ts';
+import { isServerLevel } from './server-level.ts';
 import { oddDatabase } from './testing/odd-database.ts';
 import { piecesOf } from './testing/pieces.ts';
 import { rangesOf, type WrittenDump } from './testing/written-dump.ts';
@@ -178,6 +179,30 @@ describe.each(databases)('pg_dump $major of the $database database', ({ major, d
       expect(problems).toEqual([]);
       expect(tables).toEqual(expect.arrayContaining(await countsOf(cluster, database)));
     }
+  });
+
+  test('has no statement of the server but those of --create and pg_dumpall', async () => {
+    const found = async (
+      tool: 'pg_dump' | 'pg_dumpall',
+      args: string[],
+    ): Promise<{ server: string[]; others: string[] }> => {
+      const { stdout } = await cluster.runClient(tool, args);
+      const [server, others]: [string[], string[]] = [[], []];
+      const options = { connectAllowed: true, closingLine: false };
+      for await (const piece of readDump(piecesOf(Buffer.from(stdout)), options)) {
+        if (piece.kind === 'statement') (isServerLevel(piece.sql) ? server : others).push(piece.sql.toString());
+      }
+      return { server, others };
+    };
+    const plain = await found('pg_dump', ['-d', database]);
+    expect(plain.server).toEqual([]);
+    const created = await found('pg_dump', ['--create', '-d', database]);
+    expect(created.server.map((sql) => sql.split(' ', 2).join(' '))).toEqual(['CREATE DATABASE', 'ALTER DATABASE']);
+    // The session's settings stand in it twice.
+    expect(new Set(created.others)).toEqual(new Set(plain.others));
+    const roles = await found('pg_dumpall', ['--globals-only']);
+    expect(roles.server.length).toBeGreaterThan(1);
+    expect(roles.others.filter((sql) => !sql.startsWith('SET '))).toEqual([]);
   });
 
   test('is read as INSERTs too', async () => {
