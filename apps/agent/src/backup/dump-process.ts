@@ -1,8 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
 import type { ChildProcess } from '../postgres/child-process.ts';
 import { startTool, type Tool } from '../postgres/client-tools.ts';
-import type { Connection } from '../postgres/connect.ts';
+import { answered, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
 
 export interface DumpProcessOptions {
@@ -76,6 +75,11 @@ export class DumpProcess {
     );
   }
 
+  /** Why it was stopped, where it was. */
+  get stoppedBy(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Milliseconds that pg_dump has given nothing although we were reading; one that has ended is not silent. */
   get silentMs(): number {
     return this.#waitingForUs || this.#hasEnded ? 0 : performance.now() - this.#lastMovedAt;
@@ -88,8 +92,8 @@ export class DumpProcess {
   async stop(reason: Error, connection?: Connection): Promise<void> {
     this.#failure ??= reason;
     const ended = this.#child.stop();
-    // A server that does not answer must not keep us from ending.
-    if (connection) await Promise.race([this.#endSession(connection), delay(5000, undefined, { ref: false })]);
+    // A server that does not answer must not keep us from ending: its connection is cut, whoever else waits on it.
+    if (connection) await answered(connection, this.#endSession(connection), 5000).catch(() => undefined);
     await ended;
   }
 
@@ -138,4 +142,13 @@ function dumpArguments(options: DumpProcessOptions): string[] {
     ...options.excludeTables.map((pattern) => `--exclude-table=${pattern}`),
     ...options.excludeTableData.map((pattern) => `--exclude-table-data=${pattern}`),
   ];
+}
+
+/** Whether pg_dump gave up waiting for a lock: it waits by statement_timeout where the server knows no other way (pg_dump.c, getTables). */
+export function isLockTimeout(error: unknown): error is AgentError {
+  return isDumpFailure(error) && /(lock|statement) timeout[^]*LOCK TABLE/.test(error.message);
+}
+
+export function isDumpFailure(error: unknown): error is AgentError {
+  return error instanceof AgentError && error.code === 'DumpFailed';
 }

@@ -6,7 +6,7 @@ import { readInventory } from '../inventory/read-inventory.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
-import { connect } from '../postgres/connect.ts';
+import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
 import type { ReportProgress } from '../progress/progress.ts';
@@ -20,6 +20,7 @@ import { dumpPrivileges } from './privileges.ts';
 import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
 import { watchDump } from './watch-dump.ts';
+import { within } from './within.ts';
 
 /** What to back up, where to, and how. */
 export interface BackupRequest {
@@ -81,6 +82,9 @@ export async function runBackup(request: BackupRequest, dependencies: BackupDepe
   );
 }
 
+/** How long an interrupt waits for a server to answer. */
+const interruptGraceMs = 5000;
+
 class BackupRun {
   readonly #request: BackupRequest;
   readonly #deps: BackupDependencies;
@@ -104,25 +108,52 @@ class BackupRun {
     const { endpoint, database } = this.#request;
     this.#deps.progress({ phase: 'preparing' });
     const open = async () => connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
-    const connection = await open();
-    const leader = new Leader(connection, open);
+    const connection = await this.#untilInterrupted(open());
+    const leader = new Leader(connection, open, this.#answerLimitMs);
+    // Whatever still waits for a server that does not answer is not to outlive an interrupt.
+    const cut = () => setTimeout(() => connection.connection.stream.destroy(), interruptGraceMs).unref();
+    this.#deps.signal.addEventListener('abort', cut, { once: true });
     try {
-      await lockDatabase(connection, database);
-      const facts = await readServerFacts(connection);
+      await answered(connection, lockDatabase(connection, database), this.#answerLimitMs);
+      const facts = await answered(connection, readServerFacts(connection), this.#answerLimitMs);
       const tool = await findTool('pg_dump', endpoint, facts.major, this.#request.pgDump);
-      const excluded = await matchingTables(connection, this.#request.excludeTables);
+      const excluded = await answered(
+        connection,
+        matchingTables(connection, this.#request.excludeTables),
+        this.#answerLimitMs,
+      );
       leader.leaveOut(excluded);
-      await checkPrivileges(connection, facts, excluded);
+      await answered(connection, checkPrivileges(connection, facts, excluded), this.#answerLimitMs);
       const copies = await this.#prepareCopies(facts);
       const names = await this.#planNames(copies);
-      const started = await startDump(leader, this.#dumpOptions(tool, facts), this.#deps.signal);
+      const started = await startDump(leader, this.#dumpOptions(tool, facts), {
+        ...this.#request,
+        signal: this.#deps.signal,
+      });
       return await this.#dumpAndStore({ leader, facts, tool, excluded, copies, names, started });
     } catch (error) {
       // Ctrl-C reaches pg_dump too, which may end before we have heard of it.
       throw this.#deps.signal.aborted ? this.#deps.signal.reason : error;
     } finally {
+      this.#deps.signal.removeEventListener('abort', cut);
       await leader.end();
     }
+  }
+
+  /** A connection that comes too late is ended. */
+  async #untilInterrupted(opening: Promise<Connection>): Promise<Connection> {
+    const { signal } = this.#deps;
+    try {
+      return await within(opening, { signal });
+    } catch (error) {
+      if (signal.aborted) void opening.then(endConnection, () => undefined);
+      throw error;
+    }
+  }
+
+  /** How long the server may take to answer a look at it: those of a large database take a while. */
+  get #answerLimitMs(): number {
+    return Math.max(this.#request.hangLimitMs, 10_000);
   }
 
   async #prepareCopies(facts: ServerFacts): Promise<Copy[]> {
@@ -167,27 +198,40 @@ class BackupRun {
     const { leader, copies, names, started } = work;
     const fanOut = new FanOut(this.#request.stallLimitMs);
     for (const copy of copies) copy.upload(names, fanOut);
-    const watch = watchDump(started.process, leader, fanOut, { ...this.#request, signal: this.#deps.signal });
+    const watch = watchDump(started.process, leader, {
+      ...this.#request,
+      signal: this.#deps.signal,
+      onEnd: (reason) => fanOut.fail(reason),
+    });
+    const warnings: string[] = [];
+    const beside = new AbortController();
+    let reading: Promise<Buffer | undefined> | undefined;
     let sealed: Sealed;
     let manifest: Manifest;
     try {
       const contents = await readContents(leader.connection);
       const inventory = await readInventory(leader.connection, work.excluded);
+      // Beside the dump, while few can stand in the queue for a lock yet that this would have to wait behind.
+      reading = this.#privileges(work, warnings, beside.signal);
       const result = await this.#dump(work, fanOut);
-      const warnings: string[] = [];
-      const privileges = await this.#privileges(work, warnings);
+      // The dump is whole: what happens to server or pg_dump now does it no harm.
+      watch.stop();
+      this.#deps.progress({ phase: 'privileges' });
+      const privileges = await reading;
       this.#deps.signal.throwIfAborted();
       manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
       sealed = { names, manifest: manifestText(manifest, names.manifest), privileges, dumpBytes: result.bytes };
-      work.warnings = warnings;
       this.#seal(sealed);
       this.#deps.progress({ phase: 'storing' });
       // What remains is the stores' own: the server need not keep old rows for us as long as that takes.
       await leader.release().catch(() => undefined);
       fanOut.end();
-    } catch (error) {
+    } catch (caught) {
+      // What else fails when pg_dump is ended says less than why it was.
+      const error: unknown = started.process.stoppedBy ?? caught;
+      beside.abort(error);
       fanOut.fail(error as Error);
-      await started.process.stop(error as Error, leader.connection);
+      await Promise.all([started.process.stop(error as Error, leader.connection), reading]);
       await Promise.all(copies.map(async (copy) => copy.settled()));
       throw error instanceof AgentError && error.code === 'NoCopyStored'
         ? new NoCopyError(this.#outcomes(copies, names.dump))
@@ -198,7 +242,7 @@ class BackupRun {
     await this.#complete(copies, sealed, fanOut);
     const outcomes = this.#outcomes(copies, names.dump);
     if (copies.every((copy) => copy.failed)) throw new NoCopyError(outcomes);
-    const warnings = [...(work.warnings ?? []), ...copies.flatMap((copy) => copy.warnings)];
+    warnings.push(...copies.flatMap((copy) => copy.warnings));
     return { runId: this.#runId, backupId: this.#backupId, manifest, copies: outcomes, warnings };
   }
 
@@ -226,9 +270,14 @@ class BackupRun {
     });
   }
 
-  async #privileges({ leader, tool, facts, started }: Work, warnings: string[]): Promise<Buffer | undefined> {
-    this.#deps.progress({ phase: 'privileges' });
-    const { endpoint, excludeTables, pgDump } = this.#request;
+  /** Never rejects: a whole dump is not thrown away for them. */
+  async #privileges(
+    { leader, tool, facts, started }: Work,
+    warnings: string[],
+    ended: AbortSignal,
+  ): Promise<Buffer | undefined> {
+    const { endpoint, excludeTables, pgDump, hangLimitMs, snapshotAgeLimitMs } = this.#request;
+    const tooLong = AbortSignal.timeout(Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
     try {
       const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
       return await dumpPrivileges({
@@ -238,7 +287,9 @@ class BackupRun {
         endpoint,
         snapshotId: started.snapshot.id,
         excludeTables,
-        applicationName: this.#applicationName,
+        applicationName: `${this.#applicationName}-privileges`,
+        hangLimitMs,
+        signal: AbortSignal.any([this.#deps.signal, ended, tooLong]),
       });
     } catch (error) {
       warnings.push(`Owners and grants are not in this backup, its rows are: ${paragraphOf(error)}`);
@@ -296,7 +347,6 @@ interface Work {
   copies: Copy[];
   names: BackupNames;
   started: StartedDump;
-  warnings?: string[];
 }
 
 /** No store holds the backup; each one's own reason is in `copies`. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
-import type { Connection } from '../postgres/connect.ts';
+import { answered, endConnection, type Connection } from '../postgres/connect.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
 import { readTableStates } from './table-states.ts';
 
@@ -31,13 +31,18 @@ const pingEveryMs = 30_000;
 export class Leader {
   readonly #connection: Connection;
   readonly #reconnect: () => Promise<Connection>;
+  readonly #answerLimitMs: number;
   #ping: NodeJS.Timeout | undefined;
   #leftOut: readonly number[] = [];
 
-  /** @param reconnect another connection to the same database, which sees what is there now */
-  constructor(connection: Connection, reconnect: () => Promise<Connection>) {
+  /**
+   * @param reconnect another connection to the same database, which sees what is there now
+   * @param answerLimitMs how long the server may take for an answer before it counts as lost
+   */
+  constructor(connection: Connection, reconnect: () => Promise<Connection>, answerLimitMs: number) {
     this.#connection = connection;
     this.#reconnect = reconnect;
+    this.#answerLimitMs = answerLimitMs;
   }
 
   /** Tables that are not dumped, by object id: whoever holds or changes them is none of our business. */
@@ -54,7 +59,7 @@ export class Leader {
   async begin(waitLimitMs: number, signal: AbortSignal): Promise<Snapshot> {
     const giveUpAt = performance.now() + waitLimitMs;
     for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
-      const refusal = await this.#lockAndExport();
+      const refusal = await answered(this.#connection, this.#lockAndExport(), this.#answerLimitMs);
       if (!(refusal instanceof Error)) return refusal;
       if (performance.now() + pauseMs > giveUpAt) throw await this.lockError(refusal, waitLimitMs);
       await delay(pauseMs, undefined, { signal });
@@ -104,7 +109,14 @@ export class Leader {
   /** A firewall or a proxy drops a connection that says nothing for hours, and the snapshot with it. */
   #keepAlive(): void {
     clearInterval(this.#ping);
-    this.#ping = setInterval(() => void this.#connection.query('SELECT 1').catch(() => undefined), pingEveryMs);
+    let isAsking = false;
+    const ping = async () => {
+      if (isAsking) return;
+      isAsking = true;
+      await this.#connection.query('SELECT 1').catch(() => undefined);
+      isAsking = false;
+    };
+    this.#ping = setInterval(() => void ping(), pingEveryMs);
     this.#ping.unref();
   }
 
@@ -115,13 +127,14 @@ export class Leader {
    * @throws AgentError as `connect` does
    */
   async movedTables(): Promise<string[]> {
-    const then = await readTableStates(this.#connection, this.#leftOut);
+    const limitMs = this.#answerLimitMs;
+    const then = await answered(this.#connection, readTableStates(this.#connection, this.#leftOut), limitMs);
     const other = await this.#reconnect();
     try {
-      const now = await readTableStates(other, this.#leftOut);
+      const now = await answered(other, readTableStates(other, this.#leftOut), limitMs);
       return [...then].flatMap(([oid, { name, state }]) => (now.get(oid)?.state === state ? [] : [name])).toSorted();
     } finally {
-      await other.end();
+      await endConnection(other);
     }
   }
 
@@ -133,13 +146,13 @@ export class Leader {
   /** Lets go of snapshot and locks; the connection stays. */
   async release(): Promise<void> {
     clearInterval(this.#ping);
-    await this.#connection.query('ROLLBACK');
+    await answered(this.#connection, this.#connection.query('ROLLBACK'), 10_000);
   }
 
   /** Ends the connection, and with it everything it holds. */
   async end(): Promise<void> {
     clearInterval(this.#ping);
-    await this.#connection.end().catch(() => undefined);
+    await endConnection(this.#connection);
   }
 
   /** Says who holds the table whose lock `refusal` was about. */

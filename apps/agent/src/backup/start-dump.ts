@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
-import { DumpProcess, type DumpProcessOptions } from './dump-process.ts';
+import { DumpProcess, isDumpFailure, isLockTimeout, type DumpProcessOptions } from './dump-process.ts';
 import type { Leader, Snapshot } from './snapshot.ts';
+import { watchDump, type WatchOptions } from './watch-dump.ts';
 
 const mostAttempts = 8;
 
@@ -25,8 +26,9 @@ export interface StartedDump {
 export async function startDump(
   leader: Leader,
   options: Omit<DumpProcessOptions, 'snapshotId'>,
-  signal: AbortSignal,
+  limits: WatchOptions,
 ): Promise<StartedDump> {
+  const { signal } = limits;
   const giveUpAt = performance.now() + options.lockWaitLimitMs;
   const lockWaitLimitMs = Math.min(dumpLockWaitMs, options.lockWaitLimitMs);
   let moved = '';
@@ -35,15 +37,15 @@ export async function startDump(
     // A signal that has aborted already tells nobody any more.
     signal.throwIfAborted();
     const process = new DumpProcess({ ...options, lockWaitLimitMs, snapshotId: snapshot.id });
-    const stop = () => void process.stop(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
+    const watch = watchDump(process, leader, limits);
     try {
       await process.started();
       const tables = await leader.movedTables();
       if (tables.length === 0) return { snapshot, process };
       moved = tables.slice(0, 3).join(', ');
       attempt++;
-    } catch (error) {
+    } catch (caught) {
+      const error: unknown = process.stoppedBy ?? caught;
       const waited = isLockTimeout(error);
       if (waited && performance.now() > giveUpAt) {
         const refusal = await leader.lockError(error, options.lockWaitLimitMs);
@@ -57,7 +59,7 @@ export async function startDump(
       }
       moved = error.message;
     } finally {
-      signal.removeEventListener('abort', stop);
+      watch.stop();
     }
     await process.stop(new AgentError('SchemaMoves', `${moved} changed.`), leader.connection);
     await leader.release();
@@ -77,13 +79,4 @@ function isMove(error: unknown): error is AgentError {
     isDumpFailure(error) &&
     /does not exist|cache lookup failed|could not open relation|could not find/.test(error.message)
   );
-}
-
-/** pg_dump waits by statement_timeout where the server knows no other way (pg_dump.c, getTables). */
-function isLockTimeout(error: unknown): error is AgentError {
-  return isDumpFailure(error) && /(lock|statement) timeout[^]*LOCK TABLE/.test(error.message);
-}
-
-function isDumpFailure(error: unknown): error is AgentError {
-  return error instanceof AgentError && error.code === 'DumpFailed';
 }

@@ -1,6 +1,6 @@
 import { AgentError } from '../errors.ts';
+import { answered } from '../postgres/connect.ts';
 import type { DumpProcess } from './dump-process.ts';
-import type { FanOut } from './fan-out.ts';
 import type { Leader } from './snapshot.ts';
 
 export interface WatchOptions {
@@ -9,6 +9,8 @@ export interface WatchOptions {
   /** How long the snapshot may be held. */
   snapshotAgeLimitMs: number;
   signal: AbortSignal;
+  /** Told before pg_dump is ended: whoever waits for a slow store would not see that it has. */
+  onEnd?: (reason: Error) => void;
 }
 
 /** setTimeout's own limit. */
@@ -16,25 +18,26 @@ const longestTimerMs = 2 ** 31 - 1;
 const lookEveryMs = 5000;
 
 /**
- * Ends a dump when pg_dump hangs, the leader's connection is lost, the snapshot grows too old, or the signal aborts.
- * Both ends of the stream are told: whoever waits for a slow store would not see that pg_dump has ended.
+ * Ends a dump when pg_dump hangs, the leader's connection is lost or dead, the snapshot grows too old, or the signal
+ * aborts.
  */
-export function watchDump(
-  process: DumpProcess,
-  leader: Leader,
-  fanOut: FanOut,
-  options: WatchOptions,
-): { stop(): void } {
+export function watchDump(process: DumpProcess, leader: Leader, options: WatchOptions): { stop(): void } {
   const { hangLimitMs, snapshotAgeLimitMs, signal } = options;
   const { connection } = leader;
   const end = (reason: Error) => {
-    fanOut.fail(reason);
+    options.onEnd?.(reason);
     void process.stop(reason, connection);
   };
   const interrupted = () => end(signal.reason as Error);
   const lost = () => end(connectionLost());
+  let isLooking = false;
   const look = async () => {
-    const hang = await process.hangs(hangLimitMs, connection).catch(() => undefined);
+    // One at a time: a server that answers nobody is not asked ever more.
+    if (isLooking) return;
+    isLooking = true;
+    // Where it is not answered the connection is cut, which `lost` hears of.
+    const hang = await answered(connection, process.hangs(hangLimitMs, connection), hangLimitMs).catch(() => undefined);
+    isLooking = false;
     if (hang) end(hang);
   };
   const looking = setInterval(() => void look(), Math.min(lookEveryMs, hangLimitMs));

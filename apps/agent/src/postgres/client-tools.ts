@@ -83,13 +83,33 @@ async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
+/** How long a tool may take to say its version: behind `exec` the other side may hang. */
+const versionLimitMs = 20_000;
+
+/** @throws AgentError `PgDumpMissing` where it says nothing in time */
 async function versionOf(path: string, command: readonly string[]): Promise<Tool | undefined> {
   const child = startChild([...command, '--version']);
   child.stdin.end();
-  const text = Buffer.concat(await child.stdout.toArray()).toString();
-  await child.ended;
-  const match = /\(PostgreSQL\) (\d+)(\S*)/.exec(text);
-  return match ? { path, version: `${match[1]}${match[2]}`, major: Number(match[1]) } : undefined;
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    void child.stop();
+  }, versionLimitMs);
+  try {
+    const text = Buffer.concat(await child.stdout.toArray()).toString();
+    await child.ended;
+    const match = /\(PostgreSQL\) (\d+)(\S*)/.exec(text);
+    return match ? { path, version: `${match[1]}${match[2]}`, major: Number(match[1]) } : undefined;
+  } catch (error) {
+    if (!late) throw error;
+    throw new AgentError(
+      'PgDumpMissing',
+      `\`${command.join(' ')} --version\` has not answered for ${versionLimitMs / 1000} s, and was ended.`,
+      'Run it by hand: the container or host behind `dump.exec` may hang, or wait for a password.',
+    );
+  } finally {
+    clearTimeout(limit);
+  }
 }
 
 /**
