@@ -33,7 +33,12 @@ describe('recoverText', () => {
   it('quotes a name for SQL and for the shell', () => {
     const text = textFor({ database: `it's "odd"; $(x)` });
     expect(wordsOf(text, 'ALTER DATABASE "it')).toEqual([
-      ...['psql', '-U', 'postgres', '-d', 'postgres', '-c'],
+      'psql',
+      '-U',
+      'postgres',
+      '-d',
+      'postgres',
+      '-c',
       `ALTER DATABASE "it's ""odd""; $(x)" RENAME TO "it's ""odd""; $(x)_old"`,
     ]);
   });
