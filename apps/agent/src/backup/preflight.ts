@@ -85,6 +85,9 @@ relations AS (
   SELECT c.*, s.nspname
     FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
    WHERE c.relpersistence <> 't' AND NOT c.oid::int8::float8 = ANY ($2::float8[])
+     -- an identity column's sequence is left out with its table
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+                        AND c.relkind = 'S' AND d.deptype = 'i' AND d.refobjid::int8::float8 = ANY ($2::float8[]))
      -- of an extension's tables only those are dumped that hold its configuration
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                         AND NOT EXISTS (SELECT FROM pg_extension x WHERE c.oid = ANY (x.extconfig))))

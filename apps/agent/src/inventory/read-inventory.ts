@@ -8,11 +8,13 @@ import type { Connection } from '../postgres/connect.ts';
  * @param excluded object ids of tables that are not dumped
  */
 export async function readInventory(connection: Connection, excluded: readonly number[] = []): Promise<Inventory> {
-  const { rows } = await connection.query<{ kind: string; identity: string; parts: string[] | null }>(inventorySql, [
-    excluded,
-  ]);
-  return rows.map(({ kind, identity, parts }): InventoryObject =>
-    parts ? { kind, identity, parts } : { kind, identity },
+  const { rows } = await connection.query<{ kind: string; identity: string | null; parts: string[] | null }>(
+    inventorySql,
+    [excluded],
+  );
+  // The server's naming functions see what is there now: of what was dropped since the snapshot there is no name.
+  return rows.flatMap(({ kind, identity, parts }): InventoryObject[] =>
+    identity === null ? [] : [parts ? { kind, identity, parts } : { kind, identity }],
   );
 }
 
@@ -27,7 +29,10 @@ relations AS (
   SELECT c.oid, c.relkind, c.reltype, c.reloftype, c.relpersistence, space || '.' || quote_ident(c.relname) AS name
     FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace
    WHERE c.relpersistence <> 't' AND NOT c.oid::int8::float8 = ANY ($1::float8[])
-     AND NOT EXISTS (SELECT FROM extension_members m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)),
+     AND NOT EXISTS (SELECT FROM extension_members m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)
+     -- an identity column's sequence goes with its table; a serial's is dumped all the same (pg_dump.c, getOwnedSeqs)
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+                        AND c.relkind = 'S' AND d.deptype = 'i' AND d.refobjid::int8::float8 = ANY ($1::float8[]))),
 columns AS (
   SELECT a.attrelid, array_agg(
            quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
