@@ -1,7 +1,7 @@
 import { paragraphOf } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import type { Journal, Run } from '../journal/journal.ts';
-import { connect, type Connection } from '../postgres/connect.ts';
+import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { clearRestore, dropScratch } from './clear-restore.ts';
@@ -43,7 +43,9 @@ export async function clearLeftovers(
   const server = new Maintenance(clearing.maintenance);
   try {
     // First of all, since what they still do would come after we have looked.
-    await server.endSessionsOf(killed);
+    await server.endSessionsOf(killed).catch((error: unknown) => {
+      problems.push(`Sessions of killed runs could not be ended on the server: ${paragraphOf(error)}`);
+    });
     const unreachable = await discardUnfinished(clearing.stores, killed, ended);
     for (const [store, problem] of unreachable) problems.push(`${store} could not be cleared yet: ${problem}`);
     for (const run of killed) {
@@ -108,11 +110,11 @@ export class Maintenance {
   async endSessionsOf(runs: readonly Run[]): Promise<void> {
     if (runs.length === 0) return;
     const connection = await this.connection().catch(() => undefined);
-    if (connection) await endSessions(connection, runs);
+    if (connection) await answered(connection, endSessions(connection, runs));
   }
 
   async end(): Promise<void> {
     const connection = await this.#connection?.catch(() => undefined);
-    await connection?.end().catch(() => undefined);
+    if (connection) await endConnection(connection);
   }
 }
