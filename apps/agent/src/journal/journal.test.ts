@@ -92,6 +92,18 @@ describe('an abandoned run', () => {
     });
   });
 
+  test('is none for a day where its process is in another container', () => {
+    const run = newRun();
+    const db = openJournal(directory);
+    const startedAt = Date.now();
+    new Journal(db, () => startedAt).begin(run);
+    const owner = { ...thisProcess(), pid: 2 ** 22 + 1, pidNamespace: 'pid:[1]' };
+    db.$client.prepare('UPDATE runs SET owner = ?').run(JSON.stringify(owner));
+    const found = (now: number) => new Journal(db, () => now).abandoned([run.databaseId]).length;
+    expect([found(startedAt + 60_000), found(startedAt + 25 * 60 * 60 * 1000)]).toEqual([0, 1]);
+    db.$client.close();
+  });
+
   test.each([
     ['another start of the machine', { bootId: 'another' }],
     ['a process id that was given away again', { startTicks: thisProcess().startTicks + 1 }],

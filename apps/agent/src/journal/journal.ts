@@ -114,7 +114,7 @@ export class Journal {
       .from(runs)
       .where(and(inArray(runs.state, ['running', 'cancelling']), inArray(runs.databaseId, [...databaseIds])))
       .all()
-      .filter((run) => !isAlive(run.owner));
+      .filter((run) => !isAlive(run.owner, this.#now() - run.startedAt));
   }
 
   /**

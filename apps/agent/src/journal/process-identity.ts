@@ -1,14 +1,28 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import type { RunOwner } from './schema.ts';
 
 /** This process, so that a later one can tell whether it still lives. */
 export function thisProcess(): RunOwner {
-  return { pid: process.pid, startTicks: startTicksOf(process.pid) ?? 0, bootId: bootId() };
+  const space = pidNamespace();
+  return {
+    pid: process.pid,
+    startTicks: startTicksOf(process.pid) ?? 0,
+    bootId: bootId(),
+    ...(space === undefined ? {} : { pidNamespace: space }),
+  };
 }
 
-/** Whether the process that owned a run is still there; a pid that was given to another process is not. */
-export function isAlive(owner: RunOwner): boolean {
+/** Longer than a run takes: by then one of another container counts as dead. */
+const longestRunMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Whether the process that owned a run is still there; a pid that was given to another process is not. Processes of
+ * another container cannot be seen from here: what one began counts as alive for a day.
+ * @param ageMs milliseconds since the run began
+ */
+export function isAlive(owner: RunOwner, ageMs: number): boolean {
   if (owner.bootId !== bootId()) return false;
+  if (owner.pidNamespace !== undefined && owner.pidNamespace !== pidNamespace()) return ageMs < longestRunMs;
   if (owner.startTicks !== 0) return startTicksOf(owner.pid) === owner.startTicks;
   try {
     process.kill(owner.pid, 0);
@@ -24,6 +38,15 @@ function startTicksOf(pid: number): number | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : Number(fields[19]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Such as `pid:[4026531836]` (pid_namespaces(7)); none where there is no /proc. */
+function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
   } catch {
     return undefined;
   }

@@ -6,6 +6,8 @@ export interface RunOwner {
   /** Start of the process in clock ticks since `bootId`, field 22 of /proc/PID/stat; 0 where there is no /proc. */
   startTicks: number;
   bootId: string;
+  /** In which pid and ticks mean something: two containers may share a state directory. */
+  pidNamespace?: string;
 }
 
 /** A copy that a backup means to make, written down before its first byte leaves. */
