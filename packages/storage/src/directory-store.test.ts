@@ -1,6 +1,18 @@
 import { execFile, spawn, type ExecFileOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -183,6 +195,28 @@ describe('a directory store', () => {
         message: expect.stringMatching(new RegExp(`${path}/x.*uid \\d+`)) as string,
         cure: expect.stringContaining('chown') as string,
       });
+    });
+
+    test('a folder that takes a name and cannot make it durable: the put and the copy fail, and nothing has the name', async () => {
+      const store = openDirectoryStore({ path, host: 'test' });
+      await store.put('original', chunksOf(contentOf(10)));
+      // Names can be made in it, but it cannot be opened to be flushed: root can, so it lends the test another user.
+      const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+      if (nobody.uid !== undefined) {
+        await chown(path, nobody.uid, nobody.gid);
+        await chown(join(path, 'original'), nobody.uid, nobody.gid);
+      }
+      await chmod(path, 0o300);
+      expect(await outcomeOf(process.execPath, [putProcess, path, 'x', '10'], nobody)).toMatchObject({
+        ours: true,
+        code: 'AccessDenied',
+      });
+      expect(await outcomeOf(process.execPath, [putProcess, path, 'y', 'original', 'copy'], nobody)).toMatchObject({
+        ours: true,
+        code: 'AccessDenied',
+      });
+      await chmod(path, 0o700);
+      expect(await readdir(path)).toEqual(['original']);
     });
 
     test('a process killed in its put leaves no object, and a temporary file that is known as such', async () => {

@@ -18,7 +18,7 @@ import { walk } from './directory-walk.ts';
 import { StorageError } from './errors.ts';
 import { checkKey } from './keys.ts';
 import { checkRange, rangePastEnd } from './ranges.ts';
-import type { ByteRange, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
 import { signalOr, takeFrom } from './take.ts';
 
 export interface DirectoryStoreOptions {
@@ -57,15 +57,20 @@ export class DirectoryStore implements Store {
     });
     try {
       const sizeBytes = await this.#write(handle, path, source, options);
-      return await this.#attempt('Storing', path, async () => {
+      const made = await this.#stat(partial);
+      await this.#attempt('Storing', path, async () => {
         await (replace ? rename(partial, path) : nameForGood(partial, path)).catch((error: unknown) => {
           throw failedWith(error, 'EEXIST') ? exists(path, error) : error;
         });
+      });
+      const settling = this.#attempt('Storing', path, async () => {
         await syncFolder(dirname(path));
         // After `link` it is a second name of the object.
         await removeFile(partial);
         return await this.#confirm(key, sizeBytes);
       });
+      // What replaced another stays: it is whole, and the other is gone already.
+      return await (replace ? settling : settling.catch(async (error) => await this.#takeBack(path, made, error)));
     } catch (error) {
       // Why the put failed matters more than why its rest stays; `unfinished` lists what does.
       await removeFile(partial).catch(() => undefined);
@@ -97,6 +102,19 @@ export class DirectoryStore implements Store {
     } finally {
       await handle.close();
     }
+  }
+
+  /**
+   * Takes away the name that a put or a copy has just made and could not make durable or confirm; one that somebody else
+   * has put there since stays.
+   * @throws `error`
+   */
+  async #takeBack(path: string, made: Stats | undefined, error: unknown): Promise<never> {
+    const found = await this.#stat(path).catch(() => undefined);
+    const ours = made !== undefined && found?.ino === made.ino && found.dev === made.dev;
+    // Why it failed matters more than why its rest stays.
+    if (ours) await unlink(path).catch(() => undefined);
+    throw error;
   }
 
   async #confirm(key: string, sizeBytes: number): Promise<StoredObject> {
@@ -159,11 +177,7 @@ export class DirectoryStore implements Store {
     return await this.#describe(key, await this.#pathOf(key));
   }
 
-  async copy(
-    from: string,
-    to: string,
-    options: { replace?: boolean; signal?: AbortSignal } = {},
-  ): Promise<StoredObject> {
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<StoredObject> {
     const [source, path] = [await this.#pathOf(from), await this.#pathOf(to)];
     options.signal?.throwIfAborted();
     const original = await this.head(from);
@@ -171,13 +185,18 @@ export class DirectoryStore implements Store {
     try {
       await makeFolder(dirname(path), this.location);
       await (options.replace === true ? linkOver(source, path) : link(source, path));
-      await syncFolder(dirname(path));
     } catch (error) {
       if (failedWith(error, 'EEXIST')) throw exists(path, error);
       if (cannotLink(error)) return await this.put(to, this.#read(source, undefined, options.signal), options);
       throw directoryError(error, { doing: `Copying ${source} to`, path });
     }
-    return await this.#confirm(to, original.sizeBytes);
+    const made = await this.#stat(source);
+    const settling = this.#attempt(`Copying ${source} to`, path, async () => {
+      await syncFolder(dirname(path));
+      return await this.#confirm(to, original.sizeBytes);
+    });
+    const replaced = options.replace === true;
+    return await (replaced ? settling : settling.catch(async (error) => await this.#takeBack(path, made, error)));
   }
 
   async delete(key: string): Promise<void> {

@@ -31,3 +31,14 @@ test('a first size of S3’s least keeps to whole mebibytes', () => {
   expect(partBytesAt(1, 5 * 1024 ** 2)).toBe(5 * 1024 ** 2);
   expect(partBytesAt(9_999, 5 * 1024 ** 2) % 1024 ** 2).toBe(0);
 });
+
+test.each([1, 5, 5.5, 6, 7, 8, 16, 64])(
+  'first parts of %d MiB reach 5 TiB too, with parts that S3 takes',
+  (mebibytes) => {
+    const smaller = Array.from({ length: mostParts }, (_, at) => partBytesAt(at + 1, mebibytes * 1024 ** 2));
+    expect(smaller.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(5 * 1024 * gibibyte);
+    expect(Math.max(...smaller)).toBeLessThanOrEqual(largestPartBytes);
+    expect(smaller[0]).toBe(Math.max(5, mebibytes) * 1024 ** 2);
+    expect(smaller).toEqual(smaller.toSorted((a, b) => a - b));
+  },
+);

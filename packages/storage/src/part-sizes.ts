@@ -1,7 +1,9 @@
 const mebibyte = 1024 * 1024;
 
-/** Bytes of a part of a multipart upload, while the object is small. Below 5 MiB S3 takes none but the last. */
+/** Bytes of a part of a multipart upload, while the object is small. */
 export const usualPartBytes = 8 * mebibyte;
+/** S3 takes no smaller part but the last. */
+const leastPartBytes = 5 * mebibyte;
 /** S3: parts of an upload, and bytes of one part (Amazon S3 User Guide, "Multipart upload limits"). */
 export const mostParts = 10_000;
 export const largestPartBytes = 5 * 1024 * mebibyte;
@@ -18,8 +20,15 @@ const partsToDouble = 755;
  *
  * What it means in memory: up to 23 GiB nothing changes, 4 parts of 8 MiB. After that the same 32 MiB are split among
  * fewer parts, and from 47 GiB on one part at a time is held: 80 MiB at 100 GiB, 0.2 GiB at 250 GiB, 0.9 GiB at 1 TiB.
+ *
+ * Smaller first parts grow sooner, from part 2,489 where they have 5 MiB, and are those of 8 MiB from part 3,000 on: else
+ * their 10,000 would end before 5 TiB.
+ * @param firstBytes of part 1; S3's least where it is less
  */
 export function partBytesAt(number: number, firstBytes = usualPartBytes): number {
-  const grown = firstBytes * 2 ** (Math.max(0, number - constantParts) / partsToDouble);
+  const first = Math.max(leastPartBytes, firstBytes);
+  const growing = Math.min(constantParts, constantParts - partsToDouble * Math.log2(usualPartBytes / first));
+  if (number <= growing) return first;
+  const grown = first * 2 ** ((number - growing) / partsToDouble);
   return Math.min(largestPartBytes, Math.ceil(grown / mebibyte) * mebibyte);
 }

@@ -17,6 +17,17 @@ export interface PutOptions {
   onStored?: (bytes: number) => void;
 }
 
+export interface CopyOptions {
+  signal?: AbortSignal;
+  /** As for a put. */
+  replace?: boolean;
+  /**
+   * Names this copy, so that it can be asked for again when its answer went lost: the object that it made then is its
+   * success, and not in its way. Left out: a new one.
+   */
+  copyId?: string;
+}
+
 /** `length` left out: to the end. */
 export interface ByteRange {
   offset: number;
@@ -55,7 +66,8 @@ export interface Store {
 
   /**
    * The bytes of an object, or of a range of it, as they arrive. A stream that breaks off errors; it never just ends.
-   * It may hold a connection until it was read to its end, left early, or aborted: read what you ask for.
+   * It may hold a connection, and a turn, until it was read to its end, left early, or aborted: whoever does not read it
+   * after all closes it (`stream[Symbol.asyncIterator]().return?.()`).
    * @throws StorageError `ObjectMissing`; `RangeInvalid` for a range that begins past the end
    */
   get(key: string, range?: ByteRange, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
@@ -70,7 +82,7 @@ export interface Store {
    * Copies within the store without moving the bytes through this process, of any size, as atomically as `put`.
    * @throws StorageError `ObjectMissing`, `ObjectExists`
    */
-  copy(from: string, to: string, options?: { replace?: boolean; signal?: AbortSignal }): Promise<StoredObject>;
+  copy(from: string, to: string, options?: CopyOptions): Promise<StoredObject>;
 
   /**
    * Removes an object; one that is not there is fine.

@@ -1,17 +1,17 @@
 /**
  * A program for tests that need a put in a process of its own, with another user, limits or mounts, or to be killed:
- * `put-process.ts FOLDER KEY BYTES [stay]`. Prints the outcome as JSON, or `waiting` once BYTES were stored and it
+ * `put-process.ts FOLDER KEY BYTES [stay]`, or `put-process.ts FOLDER KEY FROM copy`. Prints the outcome as JSON, or `waiting` once BYTES were stored and it
  * stays in the middle of its put.
  */
 import { CodedError } from '@strideiq/core';
 import { openDirectoryStore } from '../directory-store.ts';
 import { chunksOf, contentOf } from './content.ts';
 
-const [path = '', key = '', bytes = '0', stay] = process.argv.slice(2);
+const [path = '', key = '', bytes = '0', then] = process.argv.slice(2);
 
 async function* source(): AsyncGenerator<Uint8Array> {
   yield* chunksOf(contentOf(Number(bytes)));
-  if (stay !== 'stay') return;
+  if (then !== 'stay') return;
   // A timer, since a promise alone does not keep a process.
   setInterval(() => undefined, 60_000);
   process.stdout.write('waiting\n');
@@ -19,7 +19,8 @@ async function* source(): AsyncGenerator<Uint8Array> {
 }
 
 try {
-  const { sizeBytes } = await openDirectoryStore({ path, host: 'test' }).put(key, source());
+  const store = openDirectoryStore({ path, host: 'test' });
+  const { sizeBytes } = await (then === 'copy' ? store.copy(bytes, key) : store.put(key, source()));
   process.stdout.write(JSON.stringify({ sizeBytes }));
 } catch (error) {
   const { code, message, cure } = error as CodedError;
