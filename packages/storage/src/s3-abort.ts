@@ -53,6 +53,21 @@ function isAboutAsking(error: StorageError): boolean {
   return error.message.startsWith('s3:ListMultipartUploadParts');
 }
 
+/**
+ * The error of a put that failed, and of its clean-up that failed after it.
+ * @returns the put's own error where that came from outside (a source, a signal), which is passed on as it was:
+ * `unfinished` shows what is left. An error that is none of a store is a fault of ours, and is never kept quiet.
+ */
+export function withRest(error: unknown, rest: unknown): unknown {
+  if (!(rest instanceof StorageError)) {
+    return new AggregateError([error, rest], 'The put failed, and ending its upload then failed in an unforeseen way.');
+  }
+  if (!(error instanceof StorageError)) return error;
+  return new StorageError(error.code, `${error.message} ${rest.message}`, `${error.cure} ${rest.cure}`, {
+    cause: error,
+  });
+}
+
 function stays(bucket: S3Bucket, key: string, cause: unknown): StorageError {
   return new StorageError(
     'StorageUnreachable',

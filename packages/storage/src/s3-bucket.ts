@@ -2,7 +2,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { S3StoreOptions } from './open-s3-store.ts';
 import { retrying, usualRetries, type RetryPolicy } from './retry.ts';
-import { s3Error } from './s3-errors.ts';
+import { isClockRefusal, s3Error } from './s3-errors.ts';
 
 export interface SendOptions {
   /** IAM action that the request needs. */
@@ -46,7 +46,8 @@ export class S3Bucket {
     this.name = options.bucket;
     this.prefix = folderOf(options.prefix ?? '');
     this.requestTimeoutMs = options.requestTimeoutMs ?? 60_000;
-    this.policy = options.retry ?? usualRetries;
+    // A socket that is silent for longer is ended: see below.
+    this.policy = { silenceMs: this.requestTimeoutMs, ...(options.retry ?? usualRetries) };
     this.#objectLock = options.objectLock;
     this.#making = {
       ...(options.sse === undefined ? {} : { ServerSideEncryption: options.sse }),
@@ -86,8 +87,13 @@ export class S3Bucket {
   async ask<T>(options: SendOptions, send: (signal: { abortSignal?: AbortSignal }) => Promise<T>): Promise<T> {
     const { action, key, signal } = options;
     signal?.throwIfAborted();
+    const on = signal ? { abortSignal: signal } : {};
     try {
-      return await send(signal ? { abortSignal: signal } : {});
+      return await send(on).catch(async (error: unknown) => {
+        // By the refusal's date the SDK knows how far this machine's clock is off, and signs the next request by the server's.
+        if (isClockRefusal(error) && signal?.aborted !== true) return await send(on);
+        throw error;
+      });
     } catch (error) {
       signal?.throwIfAborted();
       const about = key === undefined ? {} : { key: this.prefix + key };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { GetObjectCommand, HeadObjectCommand, type HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { StorageError } from './errors.ts';
-import { retrying } from './retry.ts';
+import { isTransient, retrying } from './retry.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { s3CodeOf, statusOf } from './s3-errors.ts';
 import type { StoredObject } from './store.ts';
@@ -46,8 +46,10 @@ export async function commit(
     answered = bare((await retrying(request, bucket.policy)).ETag);
   } catch (error) {
     // The answer to an earlier try may be what was lost: then the object is there, and it is ours.
-    const found = await headAsMayBe(bucket, expected.key).catch(() => undefined);
-    if (found?.Metadata?.[idHeader] !== expected.putId) throw error;
+    const found = await headAsMayBe(bucket, expected.key).catch((silent: unknown) => {
+      throw isTransient(error) ? unsure(bucket, expected.key, error, silent) : error;
+    });
+    if (!isOurs(found, expected)) throw error;
   }
   return await confirm(bucket, expected, replace, answered);
 }
@@ -66,12 +68,36 @@ async function confirm(
     throw error;
   });
   if (found === undefined && etag !== undefined && answered === etag) return { key, sizeBytes, modifiedAt: new Date() };
-  const ours = found?.Metadata?.[idHeader] === expected.putId;
+  const ours = isOurs(found, expected);
   // Of two that replace one object, the later one is what stands there: that is no loss of ours.
   if (found !== undefined && !ours && replace) return { key, sizeBytes, modifiedAt: found.LastModified ?? new Date() };
   if (!ours && found !== undefined) throw takenError(bucket, key, 'someone else stored it at the same time');
-  if (found?.ContentLength !== sizeBytes) {
-    throw lost(bucket, key, `was given ${sizeBytes} bytes and ${found ? `holds ${found.ContentLength}` : 'is gone'}`);
+  if (found === undefined) throw lost(bucket, key, `was given ${sizeBytes} bytes and is gone`);
+  return checked(bucket, expected, found);
+}
+
+/**
+ * The object that a request to make it has made after all, though each of its answers said otherwise or went lost:
+ * undefined where there is none of ours.
+ * @throws StorageError `ContentLost` where it is not whole
+ */
+export async function landed(
+  bucket: S3Bucket,
+  expected: Expected,
+  signal?: AbortSignal,
+): Promise<StoredObject | undefined> {
+  const found = await bucket.retry(signal, async () => await headAsMayBe(bucket, expected.key, signal));
+  return found !== undefined && isOurs(found, expected) ? checked(bucket, expected, found) : undefined;
+}
+
+function isOurs(found: HeadObjectCommandOutput | undefined, { putId }: Expected): boolean {
+  return found?.Metadata?.[idHeader] === putId;
+}
+
+function checked(bucket: S3Bucket, expected: Expected, found: HeadObjectCommandOutput): StoredObject {
+  const { key, sizeBytes, etag } = expected;
+  if (found.ContentLength !== sizeBytes) {
+    throw lost(bucket, key, `was given ${sizeBytes} bytes and holds ${found.ContentLength}`);
   }
   const held = bare(found.ETag);
   // Objects encrypted with KMS keys have ETags that are no MD5 (S3 API Reference, "Object").
@@ -80,6 +106,19 @@ async function confirm(
     throw lost(bucket, key, `holds other bytes than it was given: its ETag is ${held}, not ${etag}`);
   }
   return { key, sizeBytes, modifiedAt: found.LastModified ?? new Date() };
+}
+
+/** A request to make an object that nobody can say the outcome of. */
+export function unsure(bucket: S3Bucket, key: string, error: StorageError, silent: unknown): StorageError {
+  // It says so already.
+  if (error.cause instanceof StorageError) return error;
+  const why = silent instanceof Error ? silent.message : String(silent);
+  return new StorageError(
+    error.code,
+    `${error.message} Whether s3://${bucket.name}/${bucket.prefix}${key} was made all the same could not be asked: ${why}`,
+    `${error.cure} Look whether that object is there before you take it for missing.`,
+    { cause: error },
+  );
 }
 
 function lost(bucket: S3Bucket, key: string, what: string): StorageError {
@@ -100,8 +139,11 @@ export async function headAsMayBe(
   signal?: AbortSignal,
 ): Promise<HeadObjectCommandOutput | undefined> {
   const about = { action: 's3:GetObject', key, signal };
-  try {
+  const ask = async (): Promise<HeadObjectCommandOutput> => {
     return await bucket.ask(about, async (on) => await bucket.client.send(new HeadObjectCommand(bucket.at(key)), on));
+  };
+  try {
+    return await ask();
   } catch (refused) {
     const status = statusOf(refused);
     if (status !== 404 && status !== 403 && status !== 400) throw refused;
@@ -113,7 +155,8 @@ export async function headAsMayBe(
       if (error instanceof StorageError && error.code === 'ObjectMissing') return undefined;
       throw error;
     }
-    throw refused;
+    // The object is there and may be read: what refused the HEAD may have passed, as a clock that was put right does.
+    return await ask();
   }
 }
 

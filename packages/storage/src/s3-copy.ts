@@ -2,9 +2,9 @@ import { CopyObjectCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import { StorageError } from './errors.ts';
 import { mostParts } from './part-sizes.ts';
 import type { S3Bucket } from './s3-bucket.ts';
-import { bare, commit, headAsMayBe, idMetadata, onlyIfNew, refuseTaken } from './s3-commit.ts';
+import { bare, commit, headAsMayBe, idMetadata, landed, onlyIfNew, refuseTaken } from './s3-commit.ts';
 import { S3Multipart } from './s3-multipart.ts';
-import type { StoredObject } from './store.ts';
+import type { CopyOptions, StoredObject } from './store.ts';
 import { signalOr } from './take.ts';
 
 /**
@@ -13,30 +13,28 @@ import { signalOr } from './take.ts';
  */
 const usualCopyBytes = 1024 ** 3;
 
-export interface CopyOptions {
-  replace?: boolean;
-  signal?: AbortSignal;
-  largestCopyBytes?: number | undefined;
-}
-
 /** Copies within the bucket, the bytes staying on the server. */
 export async function copyObject(
   bucket: S3Bucket,
   from: string,
   to: string,
-  options: CopyOptions,
+  options: CopyOptions & { largestCopyBytes?: number | undefined },
 ): Promise<StoredObject> {
-  const { replace = false, largestCopyBytes = usualCopyBytes } = options;
+  const { replace = false, copyId, largestCopyBytes = usualCopyBytes } = options;
   const signal = signalOr(options.signal);
   const source = await bucket.retry(signal, async () => await headAsMayBe(bucket, from, signal));
   if (source === undefined) throw missingSource(bucket, from);
-  if (!replace) await refuseTaken(bucket, to, signal);
   const sizeBytes = source.ContentLength ?? 0;
+  const putId = copyId ?? crypto.randomUUID();
+  const earlier = copyId === undefined ? undefined : await landed(bucket, { key: to, putId, sizeBytes }, signal);
+  if (earlier !== undefined) return earlier;
+  if (!replace) await refuseTaken(bucket, to, signal);
   const original: Original = { from: sourceOf(bucket, from), etag: source.ETag, sizeBytes };
-  if (sizeBytes > largestCopyBytes)
-    return await copyInParts(bucket, original, to, { replace, signal, largestCopyBytes });
+  if (sizeBytes > largestCopyBytes) {
+    return await copyInParts(bucket, original, to, { replace, signal, putId, largestCopyBytes });
+  }
   signal.throwIfAborted();
-  return await copyAtOnce(bucket, original, to, replace);
+  return await copyAtOnce(bucket, original, to, { replace, putId });
 }
 
 interface Original {
@@ -46,8 +44,12 @@ interface Original {
   sizeBytes: number;
 }
 
-async function copyAtOnce(bucket: S3Bucket, original: Original, to: string, replace: boolean): Promise<StoredObject> {
-  const putId = crypto.randomUUID();
+async function copyAtOnce(
+  bucket: S3Bucket,
+  original: Original,
+  to: string,
+  { replace, putId }: { replace: boolean; putId: string },
+): Promise<StoredObject> {
   const request = {
     ...bucket.at(to),
     ...bucket.making(replace),
@@ -72,13 +74,13 @@ async function copyInParts(
   bucket: S3Bucket,
   original: Original,
   to: string,
-  options: { replace: boolean; signal: AbortSignal; largestCopyBytes: number },
+  options: { replace: boolean; signal: AbortSignal; putId: string; largestCopyBytes: number },
 ): Promise<StoredObject> {
   const { sizeBytes, from, etag } = original;
   const partBytes = Math.max(options.largestCopyBytes, Math.ceil(sizeBytes / mostParts));
   const failing = new AbortController();
   const signal = AbortSignal.any([options.signal, failing.signal]);
-  const upload = await S3Multipart.begin(bucket, to, options.replace, options.signal);
+  const upload = await S3Multipart.begin(bucket, to, options);
   const parts = Array.from({ length: Math.ceil(sizeBytes / partBytes) }, (_, at) => at + 1).values();
   const copyParts = async (): Promise<void> => {
     // The iterator is shared: each lane takes the next part that nobody took.
@@ -103,7 +105,7 @@ async function copyInParts(
     return await upload.complete(sizeBytes, undefined, signal);
   } catch (error) {
     await Promise.allSettled(lanes);
-    throw await upload.abandon(error);
+    return await upload.abandon(error);
   }
 }
 

@@ -39,6 +39,16 @@ export function statusOf(error: unknown): number | undefined {
   return readError(error instanceof StorageError ? error.cause : error).status;
 }
 
+/**
+ * Whether a request was refused because this machine's clock is off, and would be let pass now. A refused HEAD has no
+ * body to say so: the SDK's own note, that it just learnt the difference, has to do.
+ */
+export function isClockRefusal(error: unknown): boolean {
+  const said = readError(error);
+  const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+  return said.code === 'RequestTimeTooSkewed' || (said.status === 403 && $metadata?.clockSkewCorrected === true);
+}
+
 function readError(error: unknown): Said {
   if (!(error instanceof Error)) return { code: '', status: undefined, message: String(error), region: undefined };
   const all = error as Error & {
@@ -207,7 +217,7 @@ function judgePlace({ code, status, message, region }: Said, call: S3Call): Judg
     return {
       code: 'AccessDenied',
       why,
-      cure: `Grant ${call.action} on ${grantTarget(call)}, and see that no bucket policy, KMS key policy or boundary denies it.`,
+      cure: `Grant ${grantOf(call)}, and see that no bucket policy, KMS key policy or boundary denies it.`,
     };
   }
   return undefined;
@@ -254,7 +264,10 @@ function judgeRest({ code, status, message }: Said, call: S3Call): Judgement {
   };
 }
 
-function grantTarget({ action, bucket, prefix }: S3Call): string {
-  const ofBucket = ['s3:ListBucket', 's3:ListBucketMultipartUploads'].includes(action);
-  return ofBucket ? `arn:aws:s3:::${bucket}` : `arn:aws:s3:::${bucket}/${prefix}*`;
+function grantOf({ action, bucket, prefix }: S3Call): string {
+  const [ofBucket, ofObjects] = [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/${prefix}*`];
+  if (['s3:ListBucket', 's3:ListBucketMultipartUploads'].includes(action)) return `${action} on ${ofBucket}`;
+  if (action !== 's3:GetObject') return `${action} on ${ofObjects}`;
+  // Without the second S3 does not tell that a key is missing (S3 API Reference, "HeadObject", "Permissions").
+  return `${action} on ${ofObjects} and s3:ListBucket on ${ofBucket} (needed to be told that an object is not there)`;
 }

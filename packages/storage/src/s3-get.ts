@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { tellingEnd } from './closing.ts';
 import { StorageError } from './errors.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { s3Error } from './s3-errors.ts';
@@ -26,7 +27,10 @@ export async function getObject(
     const answer = await bucket.ask({ action: 's3:GetObject', key, signal: either }, async (on) => {
       return await bucket.reading.send(new GetObjectCommand(request), on);
     });
-    return read(bucket, key, answer.Body as Readable, answer.ContentLength, signal);
+    const body = answer.Body as Readable;
+    return tellingEnd(read(bucket, key, body, answer.ContentLength, signal), () => {
+      body.destroy();
+    });
   } finally {
     clearTimeout(timer);
   }
@@ -44,7 +48,6 @@ async function* read(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  const timer = setTimeout(() => body.destroy(silence(bucket, key)), bucket.requestTimeoutMs);
   const onAbort = (): void => {
     body.destroy(signal?.reason as Error);
   };
@@ -53,9 +56,11 @@ async function* read(
   try {
     for (;;) {
       signal?.throwIfAborted();
-      timer.refresh();
-      const next = await chunks.next();
-      clearTimeout(timer);
+      // Anew for each chunk: a timer that was cleared stays so, whatever refreshes it.
+      const timer = setTimeout(() => body.destroy(silence(bucket, key)), bucket.requestTimeoutMs);
+      const next = await chunks.next().finally(() => {
+        clearTimeout(timer);
+      });
       if (next.done === true) break;
       receivedBytes += next.value.length;
       yield next.value;
@@ -72,7 +77,6 @@ async function* read(
       key: bucket.prefix + key,
     });
   } finally {
-    clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
     body.destroy();
   }

@@ -5,10 +5,10 @@ import {
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
 import { StorageError } from './errors.ts';
-import { retrying } from './retry.ts';
-import { abortUpload } from './s3-abort.ts';
+import { isTransient, retrying } from './retry.ts';
+import { abortUpload, withRest } from './s3-abort.ts';
 import type { S3Bucket } from './s3-bucket.ts';
-import { commit, idMetadata, onlyIfNew, refuseTaken, takenError } from './s3-commit.ts';
+import { commit, idMetadata, landed, onlyIfNew, refuseTaken, takenError, unsure, type Expected } from './s3-commit.ts';
 import type { StoredObject } from './store.ts';
 
 /** One multipart upload from its beginning to its completion or its end; who sends the parts is not its affair. */
@@ -16,22 +16,30 @@ export class S3Multipart {
   readonly #bucket: S3Bucket;
   readonly #key: string;
   readonly #replace: boolean;
-  readonly #putId = crypto.randomUUID();
+  readonly #putId: string;
   readonly #etags: (string | undefined)[] = [];
   #uploadId = '';
+  /** Once its completion was asked for. */
+  #expected: Expected | undefined;
 
-  private constructor(bucket: S3Bucket, key: string, replace: boolean) {
+  private constructor(bucket: S3Bucket, key: string, replace: boolean, putId: string) {
+    this.#putId = putId;
     this.#bucket = bucket;
     this.#key = key;
     this.#replace = replace;
   }
 
   /** @throws the signal's reason, before anything was begun */
-  static async begin(bucket: S3Bucket, key: string, replace: boolean, signal: AbortSignal): Promise<S3Multipart> {
+  static async begin(
+    bucket: S3Bucket,
+    key: string,
+    options: { replace: boolean; signal: AbortSignal; putId: string },
+  ): Promise<S3Multipart> {
+    const { replace, signal, putId } = options;
     const before = await uploadsOf(bucket, key, signal);
-    const upload = new S3Multipart(bucket, key, replace);
+    const upload = new S3Multipart(bucket, key, replace, putId);
     let answersLost = false;
-    const request = { ...bucket.at(key), ...bucket.making(replace), Metadata: idMetadata(upload.#putId) };
+    const request = { ...bucket.at(key), ...bucket.making(replace), Metadata: idMetadata(putId) };
     try {
       // Without the signal: an upload whose id went lost with a cut connection could not be ended.
       const created = await retrying(async (failures) => {
@@ -65,10 +73,12 @@ export class S3Multipart {
   async complete(sizeBytes: number, etag: string | undefined, signal: AbortSignal): Promise<StoredObject> {
     signal.throwIfAborted();
     const [bucket, key, replace] = [this.#bucket, this.#key, this.#replace];
+    const expected = { key, putId: this.#putId, sizeBytes, etag };
+    this.#expected = expected;
     if (!replace) await this.#refuseOutrun(signal);
     const Parts = this.#etags.map((ETag, at) => ({ PartNumber: at + 1, ETag }));
     const request = { ...bucket.at(key), UploadId: this.#uploadId, MultipartUpload: { Parts } };
-    return await commit(bucket, { key, putId: this.#putId, sizeBytes, etag }, replace, async () => {
+    return await commit(bucket, expected, replace, async () => {
       return await onlyIfNew(bucket, replace, async (condition) => {
         return await bucket.ask({ action: 's3:PutObject', key }, async () => {
           return await bucket.client.send(new CompleteMultipartUploadCommand({ ...request, ...condition }));
@@ -79,18 +89,19 @@ export class S3Multipart {
 
   /**
    * Ends the upload after a failure. No request of its parts may be on its way any more.
-   * @returns the error to throw: the same, or one that also says that the upload could not be ended
+   * @returns the object, where a completion whose answers went lost has made it after all: the upload is gone then too
+   * @throws `failure`, or one that also says what could not be ended or found out
    */
-  async abandon(error: unknown): Promise<unknown> {
-    try {
-      await abortUpload(this.#bucket, this.#key, this.#uploadId);
-      return error;
-    } catch (stays) {
-      // What a source threw, or why a signal aborted, is passed on as it was; `unfinished` shows the upload then.
-      if (!(error instanceof StorageError) || !(stays instanceof StorageError)) return error;
-      const [what, cure] = [`${error.message} ${stays.message}`, `${error.cure} ${stays.cure}`];
-      return new StorageError(error.code, what, cure, { cause: error });
-    }
+  async abandon(failure: unknown): Promise<StoredObject> {
+    const rest: unknown = await abortUpload(this.#bucket, this.#key, this.#uploadId).catch((stays: unknown) => stays);
+    const failed = rest === undefined ? failure : withRest(failure, rest);
+    // Before its completion was asked for nothing can stand there; a server that is silent will not tell.
+    if (this.#expected === undefined || isTransient(rest)) throw failed;
+    const stored = await landed(this.#bucket, this.#expected).catch((silent: unknown) => {
+      throw isTransient(silent) && isTransient(failed) ? unsure(this.#bucket, this.#key, failed, silent) : failed;
+    });
+    if (stored === undefined) throw failed;
+    return stored;
   }
 
   /**

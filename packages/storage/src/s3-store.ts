@@ -16,7 +16,7 @@ import { copyObject } from './s3-copy.ts';
 import { getObject } from './s3-get.ts';
 import { ensureLocked } from './s3-lock.ts';
 import { uploadStream } from './s3-upload.ts';
-import type { ByteRange, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
 
 /** Objects below one prefix of an S3 bucket. */
 export class S3Store implements Store {
@@ -80,11 +80,7 @@ export class S3Store implements Store {
     return { key, sizeBytes: found.ContentLength ?? 0, modifiedAt: found.LastModified ?? new Date(0) };
   }
 
-  async copy(
-    from: string,
-    to: string,
-    options: { replace?: boolean; signal?: AbortSignal } = {},
-  ): Promise<StoredObject> {
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<StoredObject> {
     checkKey(from);
     checkKey(to);
     const { largestCopyBytes } = this.#options;

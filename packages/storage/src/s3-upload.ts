@@ -2,7 +2,7 @@ import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { StorageError } from './errors.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { PartFiller } from './part-filler.ts';
-import { mostParts, partBytesAt, usualPartBytes } from './part-sizes.ts';
+import { mostParts, partBytesAt } from './part-sizes.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { bare, commit, etagOfParts, idMetadata, md5Of, onlyIfNew, refuseTaken } from './s3-commit.ts';
 import { S3Multipart } from './s3-multipart.ts';
@@ -33,7 +33,7 @@ export async function uploadStream(
   // One signal for all that belongs to this put: the caller's, and the first part that fails for good.
   const failing = new AbortController();
   const either = AbortSignal.any([signal, failing.signal]);
-  const partBytes = options.partBytes ?? usualPartBytes;
+  const partBytes = partBytesAt(1, options.partBytes);
   const buffers = new PartBuffers(partBytes * ((options.partsInFlight ?? 3) + 1));
   const chunks = takeFrom(source, either);
   const filler = new PartFiller(chunks);
@@ -46,7 +46,7 @@ export async function uploadStream(
       options.onStored?.(filled);
       return stored;
     }
-    const upload = await S3Multipart.begin(bucket, key, replace, signal);
+    const upload = await S3Multipart.begin(bucket, key, { replace, signal, putId: crypto.randomUUID() });
     const { onStored } = options;
     const sender = new PartSender(upload, { bucket, key, failing, signal: either, partBytes, buffers, onStored });
     return await sender.run(first, filler);
@@ -115,7 +115,7 @@ class PartSender {
       failing.abort(error);
       // A part that lands after the abort would live on: none may be on its way any more.
       await Promise.all(this.#underWay);
-      throw await this.#upload.abandon(error);
+      return await this.#upload.abandon(error);
     }
   }
 

@@ -1,8 +1,9 @@
-import type { ByteRange, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import { tellingEnd } from './closing.ts';
+import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
 import { orAborted, pause, signalOr } from './take.ts';
 
 export interface StoreLimits {
-  /** Most puts, gets and copies at a time; further ones wait their turn. A get lasts until its stream has ended. */
+  /** Most puts, gets and copies at a time; further ones wait their turn. A get lasts until its stream has ended or was closed. */
   transfers?: number;
   /** For all puts of the store together. */
   uploadBytesPerSecond?: number;
@@ -46,18 +47,14 @@ class LimitedStore implements Store {
   ): Promise<AsyncIterable<Uint8Array>> {
     const done = await this.#turns.take(options.signal);
     try {
-      return endingWith(await this.#store.get(key, range, options), done);
+      return tellingEnd((await this.#store.get(key, range, options))[Symbol.asyncIterator](), done);
     } catch (error) {
       done();
       throw error;
     }
   }
 
-  async copy(
-    from: string,
-    to: string,
-    options: { replace?: boolean; signal?: AbortSignal } = {},
-  ): Promise<StoredObject> {
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<StoredObject> {
     const done = await this.#turns.take(options.signal);
     try {
       return await this.#store.copy(from, to, options);
@@ -98,14 +95,6 @@ class LimitedStore implements Store {
       await pause(startMs - now, signal);
       yield chunk;
     }
-  }
-}
-
-async function* endingWith(chunks: AsyncIterable<Uint8Array>, done: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* chunks;
-  } finally {
-    done();
   }
 }
 

@@ -1,7 +1,9 @@
+import { close, tellingEnd } from './closing.ts';
 import { StorageError } from './errors.ts';
 import { compareKeys } from './keys.ts';
-import { isTransient, retrying, usualRetries, waitAfter, type RetryPolicy } from './retry.ts';
-import type { ByteRange, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import { Patience, retrying, usualRetries, type RetryPolicy } from './retry.ts';
+import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import { orAborted, signalOr } from './take.ts';
 
 /**
  * The same store, with passing errors of calls that may be repeated tried again: head, list, delete, copy, get and what
@@ -37,61 +39,83 @@ class RetryingStore implements Store {
     range?: ByteRange,
     options: { signal?: AbortSignal } = {},
   ): Promise<AsyncIterable<Uint8Array>> {
-    const signal = this.#either(options.signal);
-    const open = async (from: ByteRange | undefined): Promise<AsyncIterable<Uint8Array>> =>
-      await this.#retry(async () => await this.#store.get(key, from, options), signal);
-    // Side by side: what the object is must be known before anything breaks, and should cost no time.
-    const [chunks, object] = await Promise.all([open(range), this.#describe(key, signal)]);
-    return this.#goOn(chunks, { key, range, object, signal, open });
+    const reading: Reading = { key, range, options, signal: this.#either(options.signal) };
+    const { chunks, object } = await this.#retry(async () => await this.#open(reading, range), reading.signal);
+    return tellingEnd(this.#goOn(chunks, object, reading), async () => {
+      await close(chunks);
+    });
   }
 
-  async *#goOn(chunks: AsyncIterable<Uint8Array>, reading: Reading): AsyncGenerator<Uint8Array> {
-    const { key, range, object, signal, open } = reading;
-    let current = chunks;
-    let receivedBytes = 0;
-    let reachedBytes = 0;
-    let failures = 0;
+  async *#goOn(
+    first: AsyncIterable<Uint8Array>,
+    object: StoredObject | undefined,
+    reading: Reading,
+  ): AsyncGenerator<Uint8Array, undefined> {
+    const { key, range, signal } = reading;
+    const end = range?.length === undefined ? undefined : range.offset + range.length;
+    const patience = new Patience(this.#policy, signal);
+    let chunks: AsyncIterable<Uint8Array> | undefined = first;
+    let offset = range?.offset ?? 0;
     for (;;) {
       try {
-        for await (const chunk of current) {
-          receivedBytes += chunk.length;
+        if (chunks === undefined) {
+          const left = end === undefined ? { offset } : { offset, length: end - offset };
+          chunks = (await this.#open(reading, left, object)).chunks;
+        }
+        for await (const chunk of chunks) {
+          offset += chunk.length;
           yield chunk;
+          // Only now: how long the reader took is not the server's silence.
+          patience.gotOn();
         }
         return;
       } catch (error) {
-        // A server that breaks off each answer at its first byte would otherwise be asked for ever.
-        failures = receivedBytes > reachedBytes ? 0 : failures + 1;
-        reachedBytes = receivedBytes;
-        await this.#waitAfter(error, failures, signal);
-        const now = await this.#describe(key, signal);
-        if (!isSame(object, now)) throw replaced(this.location + key);
-        const offset = (range?.offset ?? 0) + receivedBytes;
-        const end = range?.length === undefined ? undefined : range.offset + range.length;
+        if (!(await patience.waitAfter(error))) throw error;
+        if (object === undefined) throw replaced(this.location + key);
         // It broke after its last byte: there is nothing left to ask for.
-        if (offset >= Math.min(end ?? Number.POSITIVE_INFINITY, now?.sizeBytes ?? 0)) return;
-        current = await open(end === undefined ? { offset } : { offset, length: end - offset });
+        if (offset >= Math.min(end ?? Number.POSITIVE_INFINITY, object.sizeBytes)) return;
+        chunks = undefined;
       }
     }
   }
 
-  async #describe(key: string, signal: AbortSignal | undefined): Promise<StoredObject | undefined> {
-    return await this.#retry(async () => await this.#store.head(key), signal);
+  /**
+   * Opens a range, and tells what the object is: side by side, since that must be known before anything breaks, and
+   * should cost no time.
+   * @param before what the object was when its reading began
+   * @throws StorageError `ContentLost` where it is another one now
+   */
+  async #open({ key, options, signal }: Reading, range?: ByteRange, before?: StoredObject): Promise<Opened> {
+    const opening = this.#store.get(key, range, options);
+    const both = Promise.allSettled([opening, this.#store.head(key)]);
+    const [chunks, object] = await orAborted(both, signalOr(signal)).catch((error: unknown) => {
+      void opening.then(close).catch(() => undefined);
+      throw error;
+    });
+    const isOther = before !== undefined && object.status === 'fulfilled' && !isSame(before, object.value);
+    if (chunks.status === 'fulfilled' && object.status === 'fulfilled' && !isOther) {
+      return { chunks: chunks.value, object: object.value };
+    }
+    if (chunks.status === 'fulfilled') await close(chunks.value);
+    if (isOther) throw replaced(this.location + key);
+    throw chunks.status === 'rejected' ? chunks.reason : (object as PromiseRejectedResult).reason;
   }
 
   async *list(prefix?: string): AsyncGenerator<StoredObject> {
+    const patience = new Patience(this.#policy, this.#signal);
     let last: string | undefined;
-    let failures = 0;
     for (;;) {
       try {
         for await (const object of this.#store.list(prefix)) {
           if (last !== undefined && compareKeys(object.key, last) <= 0) continue;
           last = object.key;
-          failures = 0;
           yield object;
+          // Only now: how long the reader took is not the server's silence.
+          patience.gotOn();
         }
         return;
       } catch (error) {
-        await this.#waitAfter(error, failures++);
+        if (!(await patience.waitAfter(error))) throw error;
       }
     }
   }
@@ -100,12 +124,9 @@ class RetryingStore implements Store {
     return await this.#retry(async () => await this.#store.head(key));
   }
 
-  async copy(
-    from: string,
-    to: string,
-    options: { replace?: boolean; signal?: AbortSignal } = {},
-  ): Promise<StoredObject> {
-    return await this.#retry(async () => await this.#store.copy(from, to, options), this.#either(options.signal));
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<StoredObject> {
+    const named = { copyId: crypto.randomUUID(), ...options };
+    return await this.#retry(async () => await this.#store.copy(from, to, named), this.#either(options.signal));
   }
 
   async delete(key: string): Promise<void> {
@@ -138,12 +159,6 @@ class RetryingStore implements Store {
     return await retrying(step, this.#policy, signal);
   }
 
-  /** @throws the error, where it is not to be retried */
-  async #waitAfter(error: unknown, failures: number, signal = this.#signal): Promise<void> {
-    if (!isTransient(error) || failures >= this.#policy.retries) throw error;
-    await waitAfter(failures, this.#policy, signal);
-  }
-
   #either(signal: AbortSignal | undefined): AbortSignal | undefined {
     if (signal === undefined || this.#signal === undefined) return signal ?? this.#signal;
     return AbortSignal.any([signal, this.#signal]);
@@ -153,9 +168,14 @@ class RetryingStore implements Store {
 interface Reading {
   key: string;
   range: ByteRange | undefined;
-  object: StoredObject | undefined;
+  options: { signal?: AbortSignal };
+  /** Of these options, or of the store. */
   signal: AbortSignal | undefined;
-  open: (range: ByteRange | undefined) => Promise<AsyncIterable<Uint8Array>>;
+}
+
+interface Opened {
+  chunks: AsyncIterable<Uint8Array>;
+  object: StoredObject | undefined;
 }
 
 function isSame(a: StoredObject | undefined, b: StoredObject | undefined): boolean {
