@@ -11,3 +11,13 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 process.exitCode = await runProgram(process.argv.slice(2));
+
+/** How long what is still open after the last word may take to end by itself. */
+const lastWaitMs = 5000;
+
+// A call into a dead mount never returns, and even process.exit waits for its thread: only SIGKILL does not.
+setTimeout(() => {
+  const inMount = process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'));
+  if (inMount) process.kill(process.pid, 'SIGKILL');
+  process.exit();
+}, lastWaitMs).unref();

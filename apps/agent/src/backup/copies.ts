@@ -6,6 +6,7 @@ import { once, readAll, type OpenedStore } from '../stores/opened-store.ts';
 import { claimPrefix, type PrefixOwner } from '../stores/prefix-owner.ts';
 import type { FanOut, Feed } from './fan-out.ts';
 import { recoverText } from './recover-text.ts';
+import { within } from './within.ts';
 
 /** What stands beside the dump, ready to be stored. */
 export interface Sealed {
@@ -24,12 +25,33 @@ export class Copy {
   #storedBytes: number | undefined;
   readonly warnings: string[] = [];
 
-  constructor(opened: OpenedStore) {
+  readonly #stallLimitMs: number;
+
+  /** @param stallLimitMs how long a step may take where the store does not watch itself: a dead mount never answers */
+  constructor(opened: OpenedStore, stallLimitMs: number) {
     this.opened = opened;
+    this.#stallLimitMs = stallLimitMs;
   }
 
   get failed(): boolean {
     return this.#failure !== undefined;
+  }
+
+  /** A step of a few small calls; an S3 store has its own limits for each. */
+  async #short(step: () => Promise<void>): Promise<void> {
+    await this.#attempt(async () => (this.opened.kind === 's3' ? step() : this.#inTime(step())));
+  }
+
+  async #inTime<T>(work: Promise<T>, limitMs = this.#stallLimitMs): Promise<T> {
+    return within(work, {
+      limitMs,
+      late: () =>
+        new AgentError(
+          'StoreStalled',
+          `${this.opened.store.location} has not answered for ${Math.round(limitMs / 1000)} s.`,
+          'Look at the mount behind it; the next backup clears what was left there.',
+        ),
+    });
   }
 
   async #attempt(step: () => Promise<void>): Promise<void> {
@@ -37,14 +59,14 @@ export class Copy {
     try {
       await step();
     } catch (error) {
-      this.#failure = error;
+      this.#failure ??= error;
       this.#feed?.close();
     }
   }
 
   /** Claims the prefix and looks for room. `needBytes`: what a dump of this database takes by all we know. */
   async prepare(owner: PrefixOwner, needBytes: number): Promise<void> {
-    await this.#attempt(async () => {
+    await this.#short(async () => {
       await claimPrefix(this.opened, owner);
       const free = await this.opened.store.freeBytes();
       if (free !== undefined && free < needBytes) {
@@ -60,7 +82,7 @@ export class Copy {
   /** Whether none of these names is taken. */
   async isFree(names: BackupNames): Promise<boolean> {
     let free = true;
-    await this.#attempt(async () => {
+    await this.#short(async () => {
       for (const key of [names.dump, names.manifest]) free &&= (await this.opened.store.head(key)) === undefined;
     });
     return free;
@@ -83,8 +105,8 @@ export class Copy {
 
   /** Waits until the dump is in, then adds privileges, manifest (the commit point) and the names of the newest. */
   async complete(sealed: Sealed): Promise<void> {
-    await this.#upload;
-    await this.#attempt(async () => {
+    await this.settled();
+    await this.#short(async () => {
       if (this.#storedBytes !== sealed.dumpBytes) {
         throw new AgentError(
           'StoreFailed',
@@ -96,9 +118,18 @@ export class Copy {
     });
   }
 
-  /** Waits for the upload to have ended after the stream failed. */
+  /** Waits for the upload to have ended, once the stream has ended or failed. */
   async settled(): Promise<void> {
-    await this.#upload;
+    const upload = this.#upload;
+    if (upload === undefined) return;
+    if (this.opened.kind === 's3') return upload;
+    try {
+      // Its last step brings everything that the kernel still holds to the disk.
+      await this.#inTime(upload, this.#stallLimitMs * 5);
+    } catch (error) {
+      this.#failure ??= error;
+      this.#feed?.fail(error as Error);
+    }
   }
 
   outcome(planned: PlannedCopy): CopyOutcome {

@@ -158,7 +158,7 @@ class BackupRun {
 
   async #prepareCopies(facts: ServerFacts): Promise<Copy[]> {
     const { stores, environment, database, databaseId } = this.#request;
-    const copies = stores.map((opened) => new Copy(opened));
+    const copies = stores.map((opened) => new Copy(opened, this.#request.stallLimitMs));
     const need = this.#expectedBytes(facts);
     await Promise.all(copies.map(async (copy) => copy.prepare({ environment, database, databaseId }, need)));
     if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));

@@ -1,11 +1,12 @@
 import { CodedError, paragraphOf } from '@strideiq/core';
 import prettyBytes from 'pretty-bytes';
+import { within } from '../backup/within.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from '../backup/preflight.ts';
 import type { Host } from '../compose.ts';
 import { storesOf, type DatabaseConfiguration } from '../configuration/index.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { findTool } from '../postgres/client-tools.ts';
-import { connect, type Connection } from '../postgres/connect.ts';
+import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
@@ -22,6 +23,8 @@ export interface Finding {
 
 /** A clock further off than this makes names and schedules misleading. */
 const mostClockOffsetMs = 60_000;
+/** Longer than every limit that a look has by itself. */
+const lookLimitMs = 120_000;
 const leastFreeBytes = 10_000_000_000;
 
 /** Looks at everything that a backup of this database needs, and goes on past what fails. */
@@ -35,7 +38,7 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
     try {
       await examineServer(doctor, host, database, connection);
     } finally {
-      await connection.end();
+      await endConnection(connection);
     }
   }
   for (const placed of storesOf(host.configuration, database)) {
@@ -69,10 +72,20 @@ class Doctor {
 
   /** One look: its text where it went well, the error's own words and cure where it did not. */
   async look<T>(what: string, look: () => Promise<{ value: T; text: string }>): Promise<T | undefined> {
-    try {
+    return this.attempt(what, async () => {
       const { value, text } = await look();
       this.say('ok', what, text);
       return value;
+    });
+  }
+
+  /** A look that says by itself what there is to say; one that is refused or hangs ends no report. */
+  async attempt<T>(what: string, look: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await within(look(), {
+        limitMs: lookLimitMs,
+        late: () => new Error(`no answer for ${lookLimitMs / 1000} s`),
+      });
     } catch (error) {
       if (error instanceof CodedError) this.say('fail', what, error.message, error.cure);
       else this.say('fail', what, paragraphOf(error));
@@ -123,31 +136,34 @@ async function examineDatabase(
     await checkPrivileges(connection, facts, await matchingTables(connection, database.dump.excludeTables));
     return { value: true, text: `${facts.user} can read everything that a backup holds` };
   });
-  const { passwordsIn } = await readContents(connection);
-  if (passwordsIn.length > 0) {
+  await doctor.attempt('passwords', async () => {
+    const { passwordsIn } = await readContents(connection);
+    if (passwordsIn.length === 0) return;
     doctor.say(
       'warn',
       'passwords',
       `a backup holds the password in ${passwordsIn.join(', ')}`,
       'Who can read the backups can read it: use a passfile or passwordless login on that server where you can.',
     );
-  }
-  const { rows } = await connection.query<{ creates: boolean }>(
-    'SELECT rolcreatedb OR rolsuper AS creates FROM pg_roles WHERE rolname = current_user',
-  );
-  if (rows[0]?.creates === false) {
+  });
+  await doctor.attempt('restores', async () => {
+    const { rows } = await connection.query<{ creates: boolean }>(
+      'SELECT rolcreatedb OR rolsuper AS creates FROM pg_roles WHERE rolname = current_user',
+    );
+    if (rows[0]?.creates !== false) return;
     doctor.say(
       'warn',
       'restores',
       `${facts.user} may not create databases, so this host cannot restore with it`,
       `ALTER ROLE "${facts.user}" CREATEDB;`,
     );
-  }
+  });
 }
 
 async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promise<void> {
-  const free = await store.freeBytes();
-  if (free !== undefined) {
+  await doctor.attempt(`disk of ${name}`, async () => {
+    const free = await store.freeBytes();
+    if (free === undefined) return;
     const level = free < leastFreeBytes ? 'warn' : 'ok';
     doctor.say(
       level,
@@ -155,16 +171,18 @@ async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promi
       `${prettyBytes(free)} free`,
       level === 'ok' ? '' : 'Less than 10 GB: make room, or keep fewer backups there.',
     );
-  }
-  let left = 0;
-  for await (const unfinished of store.unfinished()) if (unfinished.key !== '') left++;
-  if (left > 0)
+  });
+  await doctor.attempt(`leftovers in ${name}`, async () => {
+    let left = 0;
+    for await (const unfinished of store.unfinished()) if (unfinished.key !== '') left++;
+    if (left === 0) return;
     doctor.say(
       'warn',
       `leftovers in ${name}`,
       `${left} unfinished uploads`,
       'The next backup clears those of killed runs; others may be under way.',
     );
+  });
 }
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
