@@ -52,7 +52,13 @@ const moves: Record<string, string> = {
   'a CLUSTER': `CREATE INDEX by_id ON ${runs} (id); CLUSTER ${runs} USING by_id;`,
 };
 
-describe.each(['few', 'many'])('while the backup of a database with %s tables begins', (template) => {
+/** Where every table is locked, three show that nothing can move. */
+const cases = [
+  { template: 'few', names: Object.keys(moves).slice(0, 3) },
+  { template: 'many', names: Object.keys(moves) },
+];
+
+describe.each(cases)('while the backup of a database with $template tables begins', ({ template, names }) => {
   let host: AgentHost;
   let wrapper: PgDumpWrapper;
   beforeEach(async () => {
@@ -67,7 +73,7 @@ describe.each(['few', 'many'])('while the backup of a database with %s tables be
     await cluster.dropDatabase('again');
   });
 
-  it.each(Object.keys(moves))('%s makes no difference, or a new beginning', async (move) => {
+  it.each(names)('%s makes no difference, or a new beginning', async (move) => {
     // Where the agent's own locks hold the tables, the move has to give up.
     wrapper.between(`SET lock_timeout = '300ms'; ${moves[move] ?? ''}`);
     await host.json<BackupDocument>('backup');
