@@ -153,6 +153,9 @@ test('eight first starts at once end with one journal and one key', async () => 
   expect(statSync(join(directory, 'signing-key.pem')).mode & 0o777).toBe(0o600);
 });
 
-test('a state directory that is a file is told', () => {
-  expect(() => openJournal('/dev/null')).toThrow(expect.objectContaining({ code: 'StateUnusable' }) as Error);
-});
+test.each(['/dev/null', '/dev/null/below', '/proc/nothing/here'])(
+  'a state directory that cannot be is told: %s',
+  (path) => {
+    expect(() => openJournal(path)).toThrow(expect.objectContaining({ code: 'StateUnusable' }) as Error);
+  },
+);

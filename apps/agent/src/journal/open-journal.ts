@@ -2,10 +2,11 @@ import Database from 'better-sqlite3';
 import { drizzle, type BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
 import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
 import * as schema from './schema.ts';
+import { makeStateDirectory } from './state-directory.ts';
 
 export type JournalDatabase = BetterSQLite3Database<typeof schema> & { $client: Database.Database };
 
@@ -18,7 +19,7 @@ const migrationsFolder = join(import.meta.dirname, 'migrations');
  */
 export function openJournal(stateDir: string): JournalDatabase {
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeStateDirectory(stateDir);
     const file = join(stateDir, 'journal.db');
     alone(stateDir, () => migrateOnCopy(file));
     return open(file);
