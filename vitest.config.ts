@@ -16,6 +16,8 @@ export default defineConfig({
     // Real servers, programs and disks take a while on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Also on two cores, where vitest would take one: much of the time is waiting for somebody else's server.
+    maxWorkers: 2,
     projects: [...rooms, 'e2e'].map((room) => ({
       extends: true,
       root: join(import.meta.dirname, room),
