@@ -35,10 +35,17 @@ const needs = {
     // Ceph has no server for macOS.
     homebrew: undefined,
   },
+  network: {
+    what: 'ip, for networks of their own in tests',
+    isThere: () => inPath('ip'),
+    debian: () => ['iproute2'],
+    fedora: ['iproute'],
+    homebrew: undefined,
+  },
 };
 
 /** The quickstart uses Ceph where it is installed, and does without where it is not. */
-const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph'] };
+const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network'] };
 
 function postgresDirectories() {
   const below = (parent, rest) =>
