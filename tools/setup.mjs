@@ -42,10 +42,18 @@ const needs = {
     fedora: ['iproute'],
     homebrew: undefined,
   },
+  processes: {
+    what: 'ps, for a look at what tests left running',
+    isThere: () => inPath('ps'),
+    debian: () => ['procps'],
+    fedora: ['procps-ng'],
+    // macOS brings its own.
+    homebrew: [],
+  },
 };
 
 /** The quickstart uses Ceph where it is installed, and does without where it is not. */
-const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network'] };
+const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network', 'processes'] };
 
 function postgresDirectories() {
   const below = (parent, rest) =>
