@@ -1,0 +1,1 @@
+export { openDatabase, type OpenOptions, type SqliteDatabase } from './open-database.ts';

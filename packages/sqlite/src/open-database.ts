@@ -1,0 +1,122 @@
+import Database from 'better-sqlite3';
+import { drizzle, type BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
+import { migrate } from 'drizzle-orm/better-sqlite3/migrator';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+export type SqliteDatabase<Schema extends Record<string, unknown>> = BetterSQLite3Database<Schema> & {
+  $client: Database.Database;
+};
+
+export interface OpenOptions<Schema extends Record<string, unknown>> {
+  /** The database; its folder is there and belongs to this program alone. */
+  file: string;
+  schema: Schema;
+  /** Where drizzle-kit writes what leads from each version to the next. */
+  migrationsFolder: string;
+}
+
+/** How long an opening waits for another process that migrates, and a migration for those that have the database open. */
+const lockTimeoutMs = 60_000;
+
+/**
+ * Opens a database, making and migrating it where needed. WAL and synchronous=FULL: what was written is there after a
+ * power cut. Several processes of one version may have it open at a time.
+ * @throws the system's or SQLite's error, or one that says that a process of an older version has it open; the file is
+ *   then as it was
+ */
+export function openDatabase<Schema extends Record<string, unknown>>({
+  file,
+  schema,
+  migrationsFolder,
+}: OpenOptions<Schema>): SqliteDatabase<Schema> {
+  const lock = new Database(join(dirname(file), 'migration.lock'), { timeout: lockTimeoutMs });
+  try {
+    while (isBehind(file, migrationsFolder)) alone(lock, () => migrateOnCopy(file, migrationsFolder));
+    // Held for as long as the database is open: whoever writes to it would write to a file that a migration replaced.
+    lock.exec('BEGIN');
+    lock.prepare('SELECT count(*) FROM sqlite_master').get();
+    const client = new Database(file, { timeout: 30_000 });
+    client.pragma('journal_mode = WAL');
+    client.pragma('synchronous = FULL');
+    client.pragma('foreign_keys = ON');
+    const close = client.close.bind(client);
+    client.close = () => {
+      lock.close();
+      return close();
+    };
+    return drizzle(client, { schema });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/** One process at a time, and none that has it open: SQLite's own lock on a file, which the kernel lets go of when its holder dies. */
+function alone(lock: Database.Database, work: () => void): void {
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (cause) {
+    throw new Error(
+      'it is of an older version, and a program of that version has it open; stop that one, and then start this again',
+      { cause },
+    );
+  }
+  try {
+    work();
+  } finally {
+    lock.exec('ROLLBACK');
+  }
+}
+
+function isBehind(file: string, migrationsFolder: string): boolean {
+  if (!existsSync(file)) return true;
+  const present = new Database(file, { timeout: 30_000 });
+  try {
+    return migrationsPending(present, migrationsFolder);
+  } finally {
+    present.close();
+  }
+}
+
+/**
+ * Migrates a copy and puts it in place only when it is whole: a migration that fails leaves the database as it was.
+ * Foreign keys are off while it runs, since a table that drizzle rebuilds would take its children with it.
+ */
+function migrateOnCopy(file: string, migrationsFolder: string): void {
+  const copy = `${file}.migrating`;
+  for (const end of ['', '-wal', '-shm']) rmSync(copy + end, { force: true });
+  if (existsSync(file)) {
+    const present = new Database(file, { timeout: 30_000 });
+    try {
+      if (!migrationsPending(present, migrationsFolder)) return;
+      present.prepare('VACUUM INTO ?').run(copy);
+    } finally {
+      present.close();
+    }
+  }
+  const client = new Database(copy);
+  try {
+    client.pragma('foreign_keys = OFF');
+    migrate(drizzle(client), { migrationsFolder });
+    const broken = client.pragma('foreign_key_check') as unknown[];
+    if (broken.length > 0) throw new Error(`the migration left ${broken.length} rows that refer to nothing`);
+  } finally {
+    client.close();
+  }
+  renameSync(copy, file);
+  for (const end of ['-wal', '-shm']) rmSync(file + end, { force: true });
+}
+
+/** @throws Error where the database is of a newer program, whose tables this one does not know */
+function migrationsPending(client: Database.Database, migrationsFolder: string): boolean {
+  const applied = client
+    .prepare("SELECT count(*) AS tables FROM sqlite_master WHERE name = '__drizzle_migrations'")
+    .get() as { tables: number };
+  if (applied.tables === 0) return true;
+  const { done } = client.prepare('SELECT count(*) AS done FROM __drizzle_migrations').get() as { done: number };
+  const known = readMigrationFiles({ migrationsFolder }).length;
+  if (done > known) throw new Error('it was written by a newer version of this program');
+  return done < known;
+}
