@@ -42,6 +42,16 @@ export interface HostOptions {
   stores?: string[];
   /** Another host's: journal and key are then its own. */
   stateDirectory?: string;
+  /** Default: `test`. */
+  environment?: string;
+  /** Address of the control plane that the file names. */
+  controlPlane?: string;
+  /** More stores of the file, which the database does not back up to. */
+  moreStores?: Record<string, unknown>;
+  /** More databases of the file, as they stand there. */
+  moreDatabases?: Record<string, unknown>;
+  /** Remote actions; left out: the default. */
+  allow?: string[];
   /** More environment variables of every command. */
   env?: NodeJS.ProcessEnv;
 }
@@ -59,11 +69,13 @@ export class AgentHost {
   readonly stateDirectory: string;
   readonly configurationFile = join(this.directory, 'agent.yaml');
   readonly database: string;
+  readonly environment: string;
   readonly #env: NodeJS.ProcessEnv;
 
   constructor(options: HostOptions) {
     const { cluster, database, name = database, s3 } = options;
     this.database = name;
+    this.environment = options.environment ?? 'test';
     this.stateDirectory = options.stateDirectory ?? join(this.directory, 'state');
     mkdirSync(this.backupDirectory, { mode: 0o700 });
     const s3Store = s3 === undefined ? options.bucket : this.#s3Store(s3);
@@ -80,15 +92,18 @@ export class AgentHost {
     // JSON is YAML.
     const configuration = {
       version: 1,
-      environment: 'test',
+      environment: this.environment,
+      ...(options.controlPlane === undefined ? {} : { controlPlane: { url: options.controlPlane } }),
       stateDir: this.stateDirectory,
-      stores: { local: { type: 'directory', path: this.backupDirectory }, ...withS3 },
+      stores: { local: { type: 'directory', path: this.backupDirectory }, ...withS3, ...options.moreStores },
       databases: {
         [name]: {
           connection,
           stores: options.stores ?? ['local', ...Object.keys(withS3)],
+          ...(options.allow === undefined ? {} : { allow: options.allow }),
           dump: { ...(options.url === undefined ? { pgDump: cluster.clientDir } : {}), ...options.dump },
         },
+        ...options.moreDatabases,
       },
     };
     writeFileSync(this.configurationFile, JSON.stringify(configuration, undefined, 2));

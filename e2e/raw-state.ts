@@ -144,6 +144,27 @@ export function journalOf(host: AgentHost): RawRun[] {
   }
 }
 
+export interface RawReport {
+  reportId: string;
+  seq: number;
+  kind: string;
+  body: Record<string, unknown>;
+}
+
+/** All reports that a host's journal holds, oldest first. */
+export function reportsOf(host: AgentHost): RawReport[] {
+  const journal = new Database(join(host.stateDirectory, 'journal.db'), { readonly: true, timeout: 10_000 });
+  try {
+    const rows = journal.prepare('SELECT report_id AS reportId, seq, kind, body FROM reports ORDER BY seq').all();
+    return (rows as (Omit<RawReport, 'body'> & { body: string })[]).map((row) => ({
+      ...row,
+      body: JSON.parse(row.body) as RawReport['body'],
+    }));
+  } finally {
+    journal.close();
+  }
+}
+
 export async function databasesOf(cluster: PostgresCluster): Promise<string[]> {
   const rows = await cluster.query<{ datname: string }>('postgres', 'SELECT datname FROM pg_database ORDER BY 1');
   return rows.map(({ datname }) => datname);

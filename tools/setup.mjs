@@ -50,10 +50,17 @@ const needs = {
     // macOS brings its own.
     homebrew: [],
   },
+  curl: {
+    what: 'curl, as which tests ask the REST API',
+    isThere: () => inPath('curl'),
+    debian: () => ['curl'],
+    fedora: ['curl'],
+    homebrew: [],
+  },
 };
 
 /** The quickstart uses Ceph where it is installed, and does without where it is not. */
-const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network', 'processes'] };
+const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network', 'processes', 'curl'] };
 
 function postgresDirectories() {
   const below = (parent, rest) =>
