@@ -22,7 +22,7 @@ function optionsFor(bucket: string, keys: { accessKey: string; secretKey: string
 
 async function openIn(bucket: string, decorate = (store: Store): Store => store): Promise<OpenedStore> {
   await server.createBucket(bucket);
-  return { store: decorate(await openS3Store(optionsFor(bucket))) };
+  return { store: decorate(await openS3Store(optionsFor(bucket))), presigns: true };
 }
 
 describeStore('an S3 store', async () => await openIn('plain'));
@@ -33,7 +33,7 @@ describeStore('an S3 store with parts of 5 MiB, copying in parts', async () => {
   await server.createBucket('parted');
   const partBytes = 5 * 1024 ** 2;
   const options = { ...optionsFor('parted'), partBytes, partsInFlight: 2, largestCopyBytes: partBytes };
-  return { store: await openS3Store(options), partBytes, holdsBytes: 3 * partBytes + 1024 ** 2 };
+  return { store: await openS3Store(options), partBytes, holdsBytes: 3 * partBytes + 1024 ** 2, presigns: true };
 });
 
 describe('an S3 store', () => {

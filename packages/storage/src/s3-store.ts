@@ -15,6 +15,7 @@ import { headAsMayBe } from './s3-commit.ts';
 import { copyObject } from './s3-copy.ts';
 import { getObject } from './s3-get.ts';
 import { ensureLocked } from './s3-lock.ts';
+import { presignObject } from './s3-presign.ts';
 import { uploadStream } from './s3-upload.ts';
 import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
 
@@ -134,6 +135,11 @@ export class S3Store implements Store {
       if (page.IsTruncated !== true) return;
       from = { KeyMarker: page.NextKeyMarker ?? '', UploadIdMarker: page.NextUploadIdMarker ?? '' };
     }
+  }
+
+  async presign(key: string, { expiresInSeconds }: { expiresInSeconds: number }): Promise<string> {
+    checkKey(key);
+    return await presignObject(this.#bucket, key, expiresInSeconds);
   }
 
   /** S3 does not say. */

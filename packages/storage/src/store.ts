@@ -93,6 +93,13 @@ export interface Store {
   /** What puts that never ended have left under keys that begin with `prefix`; also those still under way elsewhere. */
   unfinished(prefix?: string): AsyncIterable<Unfinished>;
 
+  /**
+   * A URL by which whoever has it may read the object, and ranges of it, for `expiresInSeconds` (1 to 604,800) and with
+   * nothing else: it is a secret, to be handed on and never written down. It stands on this store's own credentials and
+   * ends with them; the server is not asked, so it may lead to an object that is not there. Only where the store can.
+   */
+  presign?(key: string, options: { expiresInSeconds: number }): Promise<string>;
+
   /** Bytes that still fit, or undefined where the store does not say. */
   freeBytes(): Promise<number | undefined>;
 

@@ -17,6 +17,7 @@ export function withLimits(store: Store, limits: StoreLimits): Store {
 class LimitedStore implements Store {
   readonly storeId: string;
   readonly location: string;
+  readonly presign?: NonNullable<Store['presign']>;
   readonly #store: Store;
   readonly #turns: Turns;
   readonly #bytesPerSecond: number;
@@ -27,6 +28,7 @@ class LimitedStore implements Store {
     this.storeId = store.storeId;
     this.location = store.location;
     this.#store = store;
+    if (store.presign) this.presign = store.presign.bind(store);
     this.#turns = new Turns(limits.transfers ?? Number.POSITIVE_INFINITY);
     this.#bytesPerSecond = limits.uploadBytesPerSecond ?? Number.POSITIVE_INFINITY;
   }

@@ -18,6 +18,7 @@ export function withRetry(store: Store, policy: RetryPolicy = usualRetries, sign
 class RetryingStore implements Store {
   readonly storeId: string;
   readonly location: string;
+  readonly presign?: NonNullable<Store['presign']>;
   readonly #store: Store;
   readonly #policy: RetryPolicy;
   readonly #signal: AbortSignal | undefined;
@@ -28,6 +29,8 @@ class RetryingStore implements Store {
     this.#store = store;
     this.#policy = policy;
     this.#signal = signal;
+    // Asks the server nothing, so there is nothing to try again; and only where the store can, so that one sees whether.
+    if (store.presign) this.presign = store.presign.bind(store);
   }
 
   async put(key: string, source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<StoredObject> {

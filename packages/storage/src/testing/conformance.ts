@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import type { Store } from '../store.ts';
 import { describeGet } from './get-cases.ts';
 import { describeNames } from './name-cases.ts';
+import { describePresign } from './presign-cases.ts';
 import { describePut } from './put-cases.ts';
 
 /** A store to be tested, empty, and what ends everything it stands on. */
@@ -12,6 +13,8 @@ export interface OpenedStore {
   partBytes?: number;
   /** Most bytes it may hold of a put. Default 48 MiB. */
   holdsBytes?: number;
+  /** Whether it makes URLs by which others may read. Default: no. */
+  presigns?: boolean;
 }
 
 /** What the cases work on; `store` is there once the tests run. */
@@ -19,6 +22,7 @@ export interface Subject {
   readonly store: Store;
   readonly partBytes: number;
   readonly holdsBytes: number;
+  readonly presigns: boolean;
 }
 
 /**
@@ -45,9 +49,13 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
       get holdsBytes() {
         return opened.holdsBytes ?? 48 * 1024 ** 2;
       },
+      get presigns() {
+        return opened.presigns ?? false;
+      },
     };
     describePut(subject);
     describeGet(subject);
     describeNames(subject);
+    describePresign(subject);
   });
 }
