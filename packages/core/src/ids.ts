@@ -25,6 +25,15 @@ export function databaseIdOf(environment: string, database: string): string {
   return v5(JSON.stringify(['database', environment, database]), namespace);
 }
 
+/**
+ * The id that a request has whenever it is asked: the same caller, idempotency key and `what` give the same id. A catalog
+ * that was set back and is asked again so makes the command that the agent knows already, and does not do twice.
+ * @param what tells apart the ids of one request: `run`, `command`
+ */
+export function idFromKey(callerId: string, idempotencyKey: string, what: string): string {
+  return v5(JSON.stringify(['request', callerId, idempotencyKey, what]), namespace);
+}
+
 /** Where a store keeps its objects; what its identity is derived from. */
 export type StoreLocation =
   | { type: 'directory'; host: string; path: string }

@@ -11,7 +11,8 @@ const tables: [States<string>, string][] = [
      dispatched running, dispatched failed, dispatched cancelled, dispatched expired, dispatched lost,
      running cancelling, running succeeded, running failed, running lost,
      cancelling cancelled, cancelling succeeded, cancelling failed, cancelling lost,
-     lost succeeded, lost failed, lost cancelled`,
+     expired running, expired succeeded, expired failed, expired cancelled,
+     lost running, lost succeeded, lost failed, lost cancelled`,
   ],
   [
     copyStates,
@@ -29,7 +30,8 @@ const tables: [States<string>, string][] = [
     commandStates,
     `queued delivered, queued expired,
      delivered delivered, delivered acknowledged, delivered refused, delivered expired,
-     acknowledged done, acknowledged expired, acknowledged refused`,
+     acknowledged done, acknowledged expired, acknowledged refused,
+     expired acknowledged`,
   ],
   [
     alertStates,
@@ -74,6 +76,18 @@ describe.each(kinds)('$kind', ({ states, steps, kind }) => {
     expect(reachable(states, states.initial).toSorted()).toEqual(states.all.toSorted());
   });
 
+  it('knows a way wherever there is one, made of steps that are allowed, and none shorter', () => {
+    for (const { from, to } of pairs) {
+      const way = states.path(from, to);
+      expect(way !== undefined).toBe(reachable(states, from).includes(to));
+      expect(way?.at(-1) ?? from).toBe(way === undefined ? from : to);
+      for (const [at, step] of (way ?? []).entries()) {
+        expect(steps.has(`${way?.[at - 1] ?? from} ${step}`)).toBe(true);
+      }
+      expect(way === undefined || way.length <= 1 || !states.canMove(from, to)).toBe(true);
+    }
+  });
+
   it('stays within its table on any walk, whatever is asked of it', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...states.all), { maxLength: 30 }), (asked) => {
@@ -88,6 +102,13 @@ describe.each(kinds)('$kind', ({ states, steps, kind }) => {
       }),
     );
   });
+});
+
+it('goes through what was done rather than through what was thought from afar', () => {
+  expect(runStates.path('queued', 'succeeded')).toEqual(['running', 'succeeded']);
+  expect(runStates.path('dispatched', 'succeeded')).toEqual(['running', 'succeeded']);
+  expect(runStates.path('running', 'cancelled')).toEqual(['cancelling', 'cancelled']);
+  expect(commandStates.path('queued', 'done')).toEqual(['delivered', 'acknowledged', 'done']);
 });
 
 function reachable(states: States<string>, from: string): string[] {

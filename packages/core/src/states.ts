@@ -29,6 +29,19 @@ export class States<State extends string> {
   }
 
   /**
+   * The steps that lead from one state to another, the last of them `to`; none where it is there already, undefined where
+   * no way leads there. The shortest way, and of those the one whose steps stand first in the table.
+   */
+  path(from: State, to: State): State[] | undefined {
+    const ways = new Map<State, State[]>([[from, []]]);
+    for (const [state, way] of ways) {
+      if (state === to) return way;
+      for (const next of this.#table[state]) if (!ways.has(next)) ways.set(next, [...way, next]);
+    }
+    return undefined;
+  }
+
+  /**
    * The only way from one state to another: returns `to`.
    * @throws CoreError `IllegalTransition` where the table has no such step
    */
@@ -53,7 +66,10 @@ export type RunState =
   | 'expired'
   | 'lost';
 
-/** `lost`: the agent forgot the run; a late report may still supersede that, so it is not the end. */
+/**
+ * `expired`: nobody said in time that it had begun. `lost`: the agent forgot the run. Both are what is thought from afar, and
+ * a late report may still supersede them: a host that was cut off may have done all of it meanwhile.
+ */
 export const runStates = new States<RunState>('run', 'queued', {
   queued: ['dispatched', 'running', 'cancelled', 'expired'],
   dispatched: ['running', 'failed', 'cancelled', 'expired', 'lost'],
@@ -62,8 +78,8 @@ export const runStates = new States<RunState>('run', 'queued', {
   succeeded: [],
   failed: [],
   cancelled: [],
-  expired: [],
-  lost: ['succeeded', 'failed', 'cancelled'],
+  expired: ['running', 'succeeded', 'failed', 'cancelled'],
+  lost: ['running', 'succeeded', 'failed', 'cancelled'],
 });
 
 export type CopyState =
@@ -106,7 +122,8 @@ export const commandStates = new States<CommandState>('command', 'queued', {
   // Acknowledged is written down, not begun: its time may pass while the agent is busy.
   acknowledged: ['done', 'expired', 'refused'],
   done: [],
-  expired: [],
+  // By the control plane's clock; the agent may have taken it on in time, and its word of that be late.
+  expired: ['acknowledged'],
   refused: [],
 });
 
