@@ -9,19 +9,20 @@ import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
 
 /** `backup [DATABASE] [--verify] [--store NAME]` */
 export async function backup(
-  { host, output, surroundings }: Command,
+  command: Command,
   name: string | undefined,
   options: { verify?: boolean; store?: string[] },
 ): Promise<number> {
+  const { host, output, progress, surroundings } = command;
   const database = databaseOf(host.configuration, name);
   checkStoreNames(database, options.store);
-  await clearFirst(host, database, output);
+  await clearFirst(command, database);
   const request = await host.backupRequest(database, options.store);
   const { journal, key } = host;
   const { now, signal } = surroundings;
   let outcome: BackupOutcome;
   try {
-    outcome = await runBackup(request, { journal, key, now, progress: output.progress, signal });
+    outcome = await runBackup(request, { journal, key, now, progress, signal });
   } catch (error) {
     if (!(error instanceof NoCopyError)) throw error;
     output.failure(error.code, error.paragraph, { copies: error.copies });
@@ -34,7 +35,7 @@ export async function backup(
       const copy = outcome.copies.find(({ store, state }) => store === opened.name && state === 'stored');
       if (!copy) continue;
       const source: BackupSource = await resolveReference(copy.dumpKey, [opened], host.openPlace, now());
-      verifications.push(await verifyCopy(source, { key, journal, progress: output.progress, signal }));
+      verifications.push(await verifyCopy(source, { key, journal, progress, signal }));
     }
   }
   const failed = outcome.copies.filter((copy) => copy.state === 'failed');

@@ -2,15 +2,15 @@ import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { clearLeftovers } from '../leftovers/clear-leftovers.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import type { Output } from './output.ts';
+import type { Command } from './run-command.ts';
 
 /** Before new work: what earlier runs of this database left is cleared, and said. */
-export async function clearFirst(host: Host, database: DatabaseConfiguration, output: Output): Promise<void> {
+export async function clearFirst({ host, output, progress }: Command, database: DatabaseConfiguration): Promise<void> {
   const databaseId = host.databaseIdOf(database);
   // Most starts find nothing, and need no connection to find that.
   const { journal } = host;
   if (journal.abandoned([databaseId]).length + journal.uncleared([databaseId]).length === 0) return;
-  output.progress({ phase: 'clearing' });
+  progress({ phase: 'clearing' });
   const { cleared, problems } = await clearLeftovers(journal, {
     databaseId,
     stores: await storesToClear(host, database),

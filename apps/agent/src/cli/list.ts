@@ -1,10 +1,10 @@
 import { paragraphOf } from '@strideiq/core';
+import { table } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
 import { findBackups, manifestKeyOf, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
 import { databaseOf, type Command } from './run-command.ts';
-import { table } from './table.ts';
 
 interface Listed {
   id: string | null;

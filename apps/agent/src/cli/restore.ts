@@ -10,13 +10,13 @@ export async function restore(
   reference: string,
   options: { into?: string; database?: string; trustSource?: boolean },
 ): Promise<number> {
-  const { host, output, surroundings } = command;
+  const { host, output, progress, surroundings } = command;
   const { into } = options;
   if (into === undefined) {
     throw new AgentError('UsageInvalid', 'Restore into which database?', 'Name a new one with --into NAME.');
   }
   const { source, database } = await sourceOfReference(command, reference, options.database);
-  await clearFirst(host, database, output);
+  await clearFirst(command, database);
   if (database.hooks.afterRestore.length > 0) {
     output.warn('hooks.afterRestore is not run by this version: the database will be as the backup has it, unmasked.');
   }
@@ -36,7 +36,7 @@ export async function restore(
       journal: host.journal,
       key: host.key,
       now: surroundings.now,
-      progress: output.progress,
+      progress,
       signal: surroundings.signal,
     },
   );

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { codeOf, paragraphOf } from '@strideiq/core';
+import { Output } from '@strideiq/terminal';
 import { Host, type Surroundings } from '../compose.ts';
 import {
   configurationFromArguments,
@@ -8,7 +9,8 @@ import {
   type DatabaseConfiguration,
 } from '../configuration/index.ts';
 import { AgentError, exitCodeOf } from '../errors.ts';
-import { Output } from './output.ts';
+import type { ReportProgress } from '../progress/progress.ts';
+import { progressOn } from './terminal-progress.ts';
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -29,6 +31,7 @@ export interface CommonOptions {
 export interface Command {
   host: Host;
   output: Output;
+  progress: ReportProgress;
   surroundings: Surroundings;
 }
 
@@ -56,7 +59,7 @@ export async function runCommand(options: CommonOptions, work: (command: Command
     const configuration = await configurationOf(options);
     for (const warning of configuration.warnings) output.warn(warning);
     host = new Host(configuration, surroundings);
-    return await work({ host, output, surroundings });
+    return await work({ host, output, progress: progressOn(output), surroundings });
   } catch (error) {
     output.failure(codeOf(error), paragraphOf(error));
     return exitCodeOf(error);

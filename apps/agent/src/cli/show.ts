@@ -1,8 +1,8 @@
+import { table } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
 import { judgeTrust } from '../restore/trust.ts';
 import { sourceOfReference } from './reference.ts';
 import type { Command } from './run-command.ts';
-import { table } from './table.ts';
 
 /** `show REF`: manifest and tables. */
 export async function show(command: Command, reference: string, options: { database?: string }): Promise<number> {

@@ -15,7 +15,7 @@ export async function verify(
   reference: string,
   options: { database?: string; store?: string[] },
 ): Promise<number> {
-  const { host, output, surroundings } = command;
+  const { host, output, progress, surroundings } = command;
   const { source, database } = await sourceOfReference(command, reference, options.database);
   checkStoreNames(database, options.store);
   const { journal, key, configuration } = host;
@@ -36,7 +36,7 @@ export async function verify(
       sources: copies.sources,
       missingIn: copies.missingIn,
     },
-    { journal, key, now, progress: output.progress, signal },
+    { journal, key, now, progress, signal },
   );
   output.result({ copies: verifications }, verifications.map(describe).join('\n'));
   return copies.unreachable === 0 && verifications.every((one) => one.state === 'verified') ? 0 : 1;

@@ -1,0 +1,4 @@
+export { Output, type OutputOptions } from './output.ts';
+export { ProgressLine, type ProgressStep } from './progress-line.ts';
+export { table } from './table.ts';
+export { displayWidth, printable } from './text.ts';
