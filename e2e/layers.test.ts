@@ -4,8 +4,19 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** One import that stands in a file of that room, and the words of the rule that must refuse it; undefined: it may. */
-type Probe = [file: string, imported: string, refusal: RegExp | undefined];
+/**
+ * One import that stands in a file of that room, and the words of the rule that must refuse it; undefined: it may.
+ * The statement where it is not a plain import.
+ */
+type Probe = [file: string, imported: string, refusal: RegExp | undefined, statement?: (imported: string) => string];
+
+const plain = (imported: string): string => `import * as found from '${imported}';\nexport default found;\n`;
+const typeOnly = (imported: string): string =>
+  `import type { AppRouter } from '${imported}';\nexport type Found = AppRouter;\n`;
+const typeAgain = (imported: string): string => `export type { AppRouter } from '${imported}';\n`;
+/** Looks like a type, and is an import at run time all the same. */
+const typeInside = (imported: string): string =>
+  `import { type AppRouter } from '${imported}';\nexport type Found = AppRouter;\n`;
 
 const upward = /Imports go down only/;
 const deep = /by its name, not by its files/;
@@ -13,12 +24,16 @@ const otherApp = /No app imports another/;
 const testOnly = /testkit is for tests/;
 const ground = /core is the ground floor/;
 const pure = /no I\/O and no clock/;
+const asType = /as a type alone/;
+const notAtRunTime = /leave behind a side effect import/;
 const apart = /testkit knows nothing of the product/;
 
 const probes: Probe[] = [
   ['packages/core/src/p.ts', '@strideiq/storage', ground],
   ['packages/core/src/p.ts', '@strideiq/testkit', ground],
+  ['packages/core/src/p.ts', '@strideiq/terminal', ground],
   ['packages/core/src/p.ts', '../../storage/src/errors.ts', ground],
+  ['packages/core/src/p.ts', '../../sqlite/src/index.ts', ground],
   ['packages/core/src/p.test.ts', '@strideiq/testkit', ground],
   ['packages/core/src/p.ts', 'node:fs', pure],
   ['packages/core/src/p.ts', 'node:fs/promises', pure],
@@ -32,6 +47,7 @@ const probes: Probe[] = [
   ['packages/core/src/p.ts', './ids.ts', undefined],
 
   ['packages/storage/src/p.ts', '@strideiq/dump', upward],
+  ['packages/storage/src/p.ts', '@strideiq/sqlite', upward],
   ['packages/storage/src/p.ts', 'pg', /knows nothing of PostgreSQL/],
   ['packages/storage/src/p.ts', '@strideiq/testkit', testOnly],
   ['packages/storage/src/p.ts', '@strideiq/agent', otherApp],
@@ -43,6 +59,7 @@ const probes: Probe[] = [
   ['packages/storage/src/testing/p.ts', 'vitest', undefined],
 
   ['packages/dump/src/p.ts', '@strideiq/storage', upward],
+  ['packages/dump/src/p.ts', '@strideiq/terminal', upward],
   ['packages/dump/src/p.ts', 'pg', /streams/],
   ['packages/dump/src/p.ts', 'pg-copy-streams', /streams/],
   ['packages/dump/src/p.ts', 'node:fs', /streams/],
@@ -52,10 +69,33 @@ const probes: Probe[] = [
   ['packages/dump/src/p.test.ts', '@strideiq/testkit', undefined],
 
   ['packages/protocol/src/p.ts', '@strideiq/dump', upward],
+  ['packages/protocol/src/p.ts', '@strideiq/sqlite', upward],
+  ['packages/protocol/src/p.ts', '@strideiq/terminal', upward],
+  ['packages/protocol/src/p.ts', '@strideiq/testkit', testOnly],
+  ['packages/protocol/src/p.ts', '@strideiq/control-plane', otherApp],
   ['packages/protocol/src/p.ts', '@strideiq/core', undefined],
+  ['packages/protocol/src/p.test.ts', '@strideiq/testkit', undefined],
+  ['packages/protocol/src/p.test.ts', '@strideiq/agent', otherApp],
+
+  ['packages/sqlite/src/p.ts', '@strideiq/protocol', upward],
+  ['packages/sqlite/src/p.ts', '@strideiq/terminal', upward],
+  ['packages/sqlite/src/p.ts', '@strideiq/testkit', testOnly],
+  ['packages/sqlite/src/p.ts', '@strideiq/control-plane', otherApp],
+  ['packages/sqlite/src/p.ts', '../../core/src/ids.ts', deep],
+  ['packages/sqlite/src/p.ts', '@strideiq/core', undefined],
+  ['packages/sqlite/src/p.ts', 'better-sqlite3', undefined],
+  ['packages/sqlite/src/p.test.ts', '@strideiq/testkit', undefined],
+
+  ['packages/terminal/src/p.ts', '@strideiq/sqlite', upward],
+  ['packages/terminal/src/p.ts', '@strideiq/storage', upward],
+  ['packages/terminal/src/p.ts', '@strideiq/testkit', testOnly],
+  ['packages/terminal/src/p.ts', '@strideiq/cli', otherApp],
+  ['packages/terminal/src/p.ts', '@strideiq/core', undefined],
+  ['packages/terminal/src/p.test.ts', '@strideiq/testkit', undefined],
 
   ['packages/testkit/src/p.ts', '@strideiq/core', apart],
   ['packages/testkit/src/postgres/p.ts', '../../../dump/src/index.ts', apart],
+  ['packages/testkit/src/postgres/p.ts', '../../../terminal/src/index.ts', apart],
   ['packages/testkit/src/p.ts', '@strideiq/agent', apart],
   ['packages/testkit/src/p.ts', 'pg', undefined],
 
@@ -67,6 +107,29 @@ const probes: Probe[] = [
   ['apps/control-plane/src/p.ts', '@strideiq/agent', otherApp],
   ['apps/web/src/p.tsx', '@strideiq/cli', otherApp],
   ['apps/cli/src/p.ts', '../../agent/src/main.ts', otherApp],
+  ['apps/control-plane/src/p.test.ts', '@strideiq/agent', otherApp],
+  ['apps/agent/src/p.test.ts', '../../control-plane/src/compose.ts', otherApp],
+  ['apps/agent/src/p.ts', '../../../packages/terminal/src/index.ts', deep],
+  ['apps/control-plane/src/p.ts', '@strideiq/protocol', undefined],
+  ['apps/control-plane/src/p.ts', '@strideiq/sqlite', undefined],
+  ['apps/cli/src/p.ts', '@strideiq/terminal', undefined],
+
+  // Of the control plane's router, web and cli take the type, and nothing else of it.
+  ['apps/cli/src/p.ts', '@strideiq/control-plane/router', undefined, typeOnly],
+  ['apps/cli/src/p.ts', '@strideiq/control-plane/router', undefined, typeAgain],
+  ['apps/web/src/p.tsx', '@strideiq/control-plane/router', undefined, typeOnly],
+  ['apps/cli/src/p.test.ts', '@strideiq/control-plane/router', undefined, typeOnly],
+  ['apps/cli/src/p.ts', '@strideiq/control-plane/router', asType],
+  ['apps/web/src/p.tsx', '@strideiq/control-plane/router', asType],
+  ['apps/cli/src/p.test.ts', '@strideiq/control-plane/router', asType],
+  ['apps/cli/src/p.ts', '@strideiq/control-plane/router', notAtRunTime, typeInside],
+  ['apps/web/src/p.tsx', '@strideiq/control-plane/router', notAtRunTime, typeInside],
+  ['apps/cli/src/p.ts', '@strideiq/control-plane', otherApp, typeOnly],
+  ['apps/cli/src/p.ts', '@strideiq/control-plane/package.json', otherApp],
+  ['apps/cli/src/p.ts', '../../control-plane/src/api/router.ts', otherApp, typeOnly],
+  ['apps/web/src/p.tsx', '../../control-plane/src/api/router.ts', otherApp, typeOnly],
+  ['apps/agent/src/p.ts', '@strideiq/control-plane/router', otherApp, typeOnly],
+  ['packages/terminal/src/p.ts', '@strideiq/control-plane/router', otherApp, typeOnly],
   ['apps/agent/src/p.ts', '@strideiq/storage', undefined],
   ['apps/agent/src/p.ts', './configuration/index.ts', undefined],
   ['apps/agent/src/backup/p.ts', '../../src/journal/journal.ts', undefined],
@@ -98,7 +161,8 @@ beforeAll(async () => {
   for (const [at, probe] of probes.entries()) {
     const file = join(directory, fileOf(probe, at));
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, `import * as found from '${probe[1]}';\nexport default found;\n`);
+    const [, imported, , statement = plain] = probe;
+    await writeFile(file, statement(imported));
   }
   const lint = join(root, 'node_modules', '.bin', 'oxlint');
   const output = await new Promise<string>((resolve, reject) => {
@@ -116,21 +180,24 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 describe('imports go down only', () => {
   const named = probes.map((probe, at) => ({
     file: probe[0],
-    imported: probe[1],
     refusal: probe[2],
+    imported: probe[1],
+    how: (probe[3] ?? plain).name,
     path: fileOf(probe, at),
   }));
   const saidOf = (path: string): string =>
     diagnostics
-      .filter(({ filename, code }) => filename === path && code.includes('no-restricted-imports'))
+      .filter(
+        ({ filename, code }) => filename === path && /no-restricted-imports|no-import-type-side-effects/.test(code),
+      )
       .map(({ message, help }) => `${message} ${help ?? ''}`)
       .join('\n');
 
-  it.each(named.filter(({ refusal }) => refusal))('$file may not import $imported', ({ path, refusal }) => {
+  it.each(named.filter(({ refusal }) => refusal))('$file may not import $imported ($how)', ({ path, refusal }) => {
     expect(saidOf(path)).toMatch(refusal as RegExp);
   });
 
-  it.each(named.filter(({ refusal }) => !refusal))('$file may import $imported', ({ path }) => {
+  it.each(named.filter(({ refusal }) => !refusal))('$file may import $imported ($how)', ({ path }) => {
     expect(saidOf(path)).toBe('');
   });
 });
