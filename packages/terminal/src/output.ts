@@ -1,4 +1,5 @@
 import { ProgressLine, type ProgressStep, type ProgressStream } from './progress-line.ts';
+import { redacted } from './redacted.ts';
 import { printable } from './text.ts';
 
 export interface OutputOptions {
@@ -12,9 +13,6 @@ export interface OutputOptions {
   /** For progress, milliseconds. */
   now?: () => number;
 }
-
-/** Shorter ones would blot out half of every text. */
-const shortestSecret = 4;
 
 /**
  * What a command says: results on standard output, everything else on standard error. With `--json` one JSON document
@@ -95,11 +93,6 @@ export class Output {
   }
 
   #redacted(text: string): string {
-    let clean = text;
-    // The longer ones first: one may hold another, and what is left of it must not stay readable.
-    for (const secret of [...this.#secrets].sort((one, other) => other.length - one.length)) {
-      if (secret.length >= shortestSecret) clean = clean.replaceAll(secret, '***');
-    }
-    return clean;
+    return redacted(text, this.#secrets);
   }
 }
