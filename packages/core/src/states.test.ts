@@ -12,7 +12,7 @@ const tables: [States<string>, string][] = [
      running cancelling, running succeeded, running failed, running lost,
      cancelling cancelled, cancelling succeeded, cancelling failed, cancelling lost,
      expired running, expired succeeded, expired failed, expired cancelled,
-     lost running, lost succeeded, lost failed, lost cancelled`,
+     lost succeeded, lost failed, lost cancelled`,
   ],
   [
     copyStates,

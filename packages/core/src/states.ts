@@ -79,7 +79,7 @@ export const runStates = new States<RunState>('run', 'queued', {
   failed: [],
   cancelled: [],
   expired: ['running', 'succeeded', 'failed', 'cancelled'],
-  lost: ['running', 'succeeded', 'failed', 'cancelled'],
+  lost: ['succeeded', 'failed', 'cancelled'],
 });
 
 export type CopyState =
