@@ -1,5 +1,6 @@
 import { desc } from 'drizzle-orm';
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { Catalog, CatalogTransaction } from '../catalog/open-catalog.ts';
 import { audit } from '../catalog/schema.ts';
 
@@ -42,8 +43,11 @@ export function recordAudit(tx: CatalogTransaction, entry: AuditEntry, now: numb
     .run();
 }
 
-/** Where the chain is broken: the seq of the first entry that was changed, or whose predecessor was; undefined where it holds. */
-export function brokenAuditEntry(catalog: Catalog): number | undefined {
+/**
+ * Where the chain is broken: the seq of the first entry that was changed, or whose predecessor was; undefined where it
+ * holds. Lets others have their turn between pages: a reader of SQLite holds up everyone.
+ */
+export async function brokenAuditEntry(catalog: Catalog): Promise<number | undefined> {
   let previous: Pick<Row, 'seq' | 'hash'> = { seq: 0, hash: beginning };
   const pageSize = 1000;
   for (;;) {
@@ -56,6 +60,7 @@ export function brokenAuditEntry(catalog: Catalog): number | undefined {
       previous = row;
     }
     if (page.length < pageSize) return undefined;
+    await setImmediate();
   }
 }
 

@@ -1,0 +1,97 @@
+import { idSchema } from '@strideiq/core';
+import { and, desc, eq, inArray } from 'drizzle-orm';
+import { z } from 'zod';
+import { backups, databases } from '../catalog/schema.ts';
+import { backupSchema, backupsOf } from './backup-view.ts';
+import { environmentNameSchema } from './environments.ts';
+import { guarded, router } from './guarded.ts';
+import { environmentsOfBackup, environmentsOfDatabase, missing } from './owners.ts';
+import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
+import { requesterOf, startedSchema, workErrors } from './work.ts';
+
+const storeIds = z.array(idSchema).min(1).max(50).optional().describe('Left out: every store of the database.');
+
+export const backupsRouter = router({
+  list: guarded({
+    role: 'viewer',
+    scope: 'listed',
+    input: z.object({
+      ...pageInput,
+      environment: environmentNameSchema.optional(),
+      databaseId: idSchema.optional(),
+      state: z.enum(['running', 'succeeded', 'failed']).optional(),
+    }),
+    output: pageOutput(backupSchema),
+    rest: { method: 'GET', path: '/backups', summary: 'The backups with their copies, the newest first' },
+  }).query(({ ctx: { caller, parts }, input: { cursor, limit, environment, databaseId, state } }) => {
+    const { catalog } = parts;
+    const page = readPage(
+      limit,
+      (most) =>
+        catalog
+          .select({ backup: backups, database: databases })
+          .from(backups)
+          .innerJoin(databases, eq(databases.id, backups.databaseId))
+          .where(
+            and(
+              caller.environments === null ? undefined : inArray(databases.environment, [...caller.environments]),
+              environment === undefined ? undefined : eq(databases.environment, environment),
+              databaseId === undefined ? undefined : eq(backups.databaseId, databaseId),
+              state === undefined ? undefined : eq(backups.state, state),
+              afterCursor(cursor, backups.hostFinishedAt, backups.id),
+            ),
+          )
+          .orderBy(desc(backups.hostFinishedAt), desc(backups.id))
+          .limit(most)
+          .all(),
+      ({ backup }) => ({ at: backup.hostFinishedAt, id: backup.id }),
+    );
+    return { items: backupsOf(catalog, page.items), nextCursor: page.nextCursor };
+  }),
+
+  get: guarded({
+    role: 'viewer',
+    scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
+    input: z.object({ backupId: idSchema }),
+    output: backupSchema,
+    rest: { method: 'GET', path: '/backups/{backupId}', summary: 'One backup with its copies' },
+  }).query(({ ctx: { parts }, input: { backupId } }) => {
+    const rows = parts.catalog
+      .select({ backup: backups, database: databases })
+      .from(backups)
+      .innerJoin(databases, eq(databases.id, backups.databaseId))
+      .where(eq(backups.id, backupId))
+      .all();
+    return backupsOf(parts.catalog, rows)[0] ?? missing('backup', backupId);
+  }),
+
+  create: guarded({
+    role: 'operator',
+    scope: ({ databaseId }, catalog) => environmentsOfDatabase(catalog, databaseId),
+    input: z.object({ databaseId: idSchema, storeIds }),
+    output: startedSchema,
+    rest: {
+      method: 'POST',
+      path: '/backups',
+      summary: 'Makes a backup now',
+      status: 202,
+      errors: workErrors,
+      idempotent: true,
+    },
+  }).mutation(({ ctx, input }) => ctx.parts.work.backup(requesterOf(ctx), input)),
+
+  verify: guarded({
+    role: 'operator',
+    scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
+    input: z.object({ backupId: idSchema, storeIds }),
+    output: startedSchema,
+    rest: {
+      method: 'POST',
+      path: '/backups/{backupId}/verify',
+      summary: 'Reads a backup’s copies back, every byte',
+      status: 202,
+      errors: workErrors,
+      idempotent: true,
+    },
+  }).mutation(({ ctx, input }) => ctx.parts.work.verify(requesterOf(ctx), input)),
+});

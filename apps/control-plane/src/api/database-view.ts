@@ -1,0 +1,79 @@
+import { and, desc, eq } from 'drizzle-orm';
+import { z } from 'zod';
+import { backups, databases } from '../catalog/schema.ts';
+import { storeSchema, storesOf } from './agent-view.ts';
+import type { ApiParts } from './context.ts';
+import { moment, momentSchema } from './moments.ts';
+import { missing } from './owners.ts';
+
+/** A database, as lists show it. What its server says is of the last heartbeat, and of the last backup before that. */
+export const databaseSchema = z
+  .object({
+    id: z.string(),
+    environment: z.string(),
+    name: z.string(),
+    agentId: z.string().describe('The agent that looks after it.'),
+    agentConnected: z.boolean(),
+    declared: z.boolean().describe('Whether the host’s file still names it.'),
+    allow: z.array(z.string()).describe('What the host’s file lets be asked from afar.'),
+    firstSeenAt: momentSchema,
+    reachable: z.boolean().nullable().describe('Whether the agent reaches its server; null while nobody can tell.'),
+    error: z.string().nullable().describe('Why it does not.'),
+    serverVersion: z.string().nullable(),
+    pgDumpVersion: z.string().nullable(),
+    sizeBytes: z.number().nullable(),
+    lastBackup: z
+      .object({ id: z.string(), finishedAt: momentSchema })
+      .nullable()
+      .describe('The newest that succeeded.'),
+  })
+  .meta({ id: 'Database' });
+export type Database = z.infer<typeof databaseSchema>;
+
+export const databaseDetailSchema = databaseSchema
+  .extend({
+    policy: z.record(z.string(), z.unknown()).describe('Schedule and retention, as the host’s file says.'),
+    stores: z.array(storeSchema),
+  })
+  .meta({ id: 'DatabaseDetail' });
+export type DatabaseDetail = z.infer<typeof databaseDetailSchema>;
+
+type DatabaseRow = typeof databases.$inferSelect;
+
+export function databaseOf(
+  { catalog, connections }: Pick<ApiParts, 'catalog' | 'connections'>,
+  row: DatabaseRow,
+): Database {
+  const live = connections.stateOf(row.agentId);
+  const facts = live?.heartbeat?.databases.find(({ databaseId }) => databaseId === row.id);
+  const last = catalog
+    .select()
+    .from(backups)
+    .where(and(eq(backups.databaseId, row.id), eq(backups.state, 'succeeded')))
+    .orderBy(desc(backups.hostFinishedAt), desc(backups.id))
+    .limit(1)
+    .get();
+  return {
+    id: row.id,
+    environment: row.environment,
+    name: row.name,
+    agentId: row.agentId,
+    agentConnected: live !== undefined,
+    declared: row.declared,
+    allow: row.allow,
+    firstSeenAt: moment(row.firstSeenAt),
+    reachable: facts?.reachable ?? null,
+    error: facts?.error ?? null,
+    serverVersion: facts?.serverVersion ?? last?.serverVersion ?? null,
+    pgDumpVersion: facts?.pgDumpVersion ?? last?.pgDumpVersion ?? null,
+    sizeBytes: facts?.sizeBytes ?? last?.databaseBytes ?? null,
+    lastBackup: last === undefined ? null : { id: last.id, finishedAt: moment(last.hostFinishedAt) },
+  };
+}
+
+/** @throws ControlPlaneError `NotFound` */
+export function databaseDetailOf(parts: Pick<ApiParts, 'catalog' | 'connections'>, databaseId: string): DatabaseDetail {
+  const row =
+    parts.catalog.select().from(databases).where(eq(databases.id, databaseId)).get() ?? missing('database', databaseId);
+  return { ...databaseOf(parts, row), policy: row.policy, stores: storesOf(parts, row.agentId, [row.id]) };
+}

@@ -1,0 +1,141 @@
+import { CodedError } from '@strideiq/core';
+import { initTRPC } from '@trpc/server';
+import type { OpenApiMeta } from 'trpc-to-openapi';
+import type { z } from 'zod';
+import type { Catalog } from '../catalog/open-catalog.ts';
+import type { Role } from '../catalog/schema.ts';
+import { ControlPlaneError } from '../errors.ts';
+import { mayAct, mayReach, type Caller } from '../keys/caller.ts';
+import type { ApiContext } from './context.ts';
+import { problemOf, trpcErrorOf } from './problem.ts';
+
+/**
+ * Which environments a call is about:
+ * - `listed`: those of the caller's key; the procedure shows only what is in them.
+ * - `system`: the control plane itself; only for keys of all environments.
+ * - a function: those that what was asked for belongs to, resolved from the thing itself. It throws `NotFound` where
+ *   there is none; `all` stands for every environment.
+ */
+export type Scope<Input> = 'listed' | 'system' | ((input: Input, catalog: Catalog) => readonly string[] | 'all');
+
+/** How a procedure is met by REST, below `/api/v1`. */
+export interface Rest {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: `/${string}`;
+  summary: string;
+  /** Default 200. 202 where work starts, 201 where something is made. */
+  status?: 200 | 201 | 202;
+  /** Codes that this procedure answers beside those that all do. */
+  errors?: readonly (keyof typeof import('../errors.ts').statusOfCode)[];
+  /** Whether `Idempotency-Key` means something. */
+  idempotent?: boolean;
+}
+
+export interface ApiMeta extends OpenApiMeta {
+  guard: { role: Role; scope: 'listed' | 'system' | 'resource' };
+  rest?: Rest;
+}
+
+const t = initTRPC
+  .context<ApiContext>()
+  .meta<ApiMeta>()
+  .create({
+    isServer: true,
+    // A proxy ends what is silent for a minute, and a client that hears nothing comes back by itself.
+    sse: { ping: { enabled: true, intervalMs: 15_000 }, client: { reconnectAfterInactivityMs: 40_000 } },
+    errorFormatter: ({ shape, error }) => ({
+      ...shape,
+      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, problem: problemOf(error) },
+    }),
+  });
+
+export const router = t.router;
+
+interface Guarding<Input extends z.ZodType> {
+  /** The least that may do this. */
+  role: Role;
+  scope: Scope<z.output<Input>>;
+  input: Input;
+}
+
+/**
+ * The only way to make a procedure: nothing else hands out tRPC's builder. Who asks and with what role is looked at
+ * before what was sent, the environments as soon as it is read.
+ */
+export function guarded<Input extends z.ZodType, Output extends z.ZodType>({
+  role,
+  scope,
+  input,
+  output,
+  rest,
+}: Guarding<Input> & { output: Output; rest: Rest }) {
+  return known({ role, scope, rest }).input(input).output(output).use(reaches(scope));
+}
+
+/** The same for what goes on telling; its REST face is a route of its own. */
+export function guardedStream<Input extends z.ZodType>({ role, scope, input }: Guarding<Input>) {
+  return known({ role, scope }).input(input).use(reaches(scope));
+}
+
+function known({ role, scope, rest }: { role: Role; scope: Scope<never>; rest?: Rest }) {
+  const guard = { role, scope: typeof scope === 'function' ? ('resource' as const) : scope };
+  return t.procedure
+    .meta({ guard, ...(rest === undefined ? {} : { rest, openapi: openApiOf(rest) }) })
+    .use(async ({ next }) => {
+      const result = await next();
+      if (!result.ok && result.error.cause instanceof CodedError) throw trpcErrorOf(result.error.cause);
+      return result;
+    })
+    .use(async ({ ctx, path, next }) => {
+      const { caller, refusal } = ctx.asking;
+      if (caller === undefined) throw refused(ctx, path, refusal);
+      if (!mayAct(caller, role)) throw refused(ctx, path, roleTooLow(caller, role));
+      return next({ ctx: { caller } });
+    });
+}
+
+function reaches<Input>(scope: Scope<Input>) {
+  return t.middleware(async ({ ctx, path, input, next }) => {
+    const { caller } = ctx.asking;
+    if (caller === undefined) throw refused(ctx, path, ctx.asking.refusal);
+    const needed = environmentsOf(scope, input as Input, ctx);
+    if (!mayReach(caller, needed)) throw refused(ctx, path, notReached(caller, needed));
+    return next();
+  });
+}
+
+function environmentsOf<Input>(scope: Scope<Input>, input: Input, { parts }: ApiContext): readonly string[] | 'all' {
+  if (scope === 'system') return 'all';
+  if (typeof scope === 'function') return scope(input, parts.catalog);
+  // A list that is narrowed to an environment is asked for that one.
+  const named = (input as { environment?: string } | undefined)?.environment;
+  return named === undefined ? [] : [named];
+}
+
+/** Refusals are audited, by whoever asked and for what. */
+function refused(ctx: ApiContext, procedure: string, error: ControlPlaneError): ControlPlaneError {
+  ctx.parts.refusals.record({ keyId: ctx.asking.keyId, procedure, code: error.code, address: ctx.address });
+  return error;
+}
+
+function roleTooLow({ name, role }: Caller, needed: Role): ControlPlaneError {
+  return new ControlPlaneError(
+    'RoleTooLow',
+    `The key ${name} has the role ${role}, and this needs ${needed}.`,
+    `Use a key with that role; an admin makes one with: strideiq keys create --role ${needed}`,
+  );
+}
+
+function notReached({ name, environments }: Caller, needed: readonly string[] | 'all'): ControlPlaneError {
+  const reach = `The key ${name} is for ${environments?.join(', ') || 'no environment'}`;
+  const missing = needed === 'all' ? undefined : needed.filter((each) => !environments?.includes(each)).join(', ');
+  return new ControlPlaneError(
+    'EnvironmentNotAllowed',
+    missing === undefined ? `${reach}, and this needs one for all.` : `${reach}, and this is about ${missing}.`,
+    'Use a key that is for it.',
+  );
+}
+
+function openApiOf({ method, path, summary }: Rest): NonNullable<OpenApiMeta['openapi']> {
+  return { method, path, summary, tags: [path.split('/')[1] ?? ''], protect: true };
+}

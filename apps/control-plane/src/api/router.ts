@@ -1,0 +1,42 @@
+import { agentsRouter } from './agents.ts';
+import { auditRouter } from './audit.ts';
+import { backupsRouter } from './backups.ts';
+import { databasesRouter } from './databases.ts';
+import { enrolTokensRouter } from './enrol-tokens.ts';
+import { environmentsRouter } from './environments.ts';
+import { router } from './guarded.ts';
+import { keysRouter } from './keys.ts';
+import { reportsRouter } from './reports.ts';
+import { restoresRouter } from './restores.ts';
+import { runsRouter } from './runs.ts';
+import { systemRouter } from './system.ts';
+
+/**
+ * Everything that can be asked of the control plane. `/trpc` serves it to our own clients, `/api/v1` to everyone else.
+ */
+export const apiRouter = router({
+  environments: environmentsRouter,
+  agents: agentsRouter,
+  databases: databasesRouter,
+  backups: backupsRouter,
+  restores: restoresRouter,
+  runs: runsRouter,
+  keys: keysRouter,
+  audit: auditRouter,
+  enrolTokens: enrolTokensRouter,
+  reports: reportsRouter,
+  system: systemRouter,
+});
+
+export type ApiRouter = typeof apiRouter;
+
+export type { Agent, AgentDetail, Store } from './agent-view.ts';
+export type { AuditEntry } from './audit.ts';
+export type { Backup, Copy } from './backup-view.ts';
+export type { Database, DatabaseDetail } from './database-view.ts';
+export type { Environment } from './environments.ts';
+export type { Key } from './keys.ts';
+export type { Problem } from './problem.ts';
+export type { RejectedReport } from './reports.ts';
+export type { Run } from './run-view.ts';
+export type { LogLine } from './runs.ts';

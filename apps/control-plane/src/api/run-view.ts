@@ -1,0 +1,126 @@
+import { runStates } from '@strideiq/core';
+import { eq, inArray } from 'drizzle-orm';
+import { z } from 'zod';
+import { databases, keys, runs } from '../catalog/schema.ts';
+import type { ApiParts } from './context.ts';
+import { moment, momentSchema } from './moments.ts';
+import { missing } from './owners.ts';
+
+export const runSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string().describe('`backup`, `restore`, `verify`, `drill`.'),
+    environment: z.string(),
+    databaseId: z.string(),
+    database: z.string(),
+    agentId: z.string(),
+    state: z.enum(runStates.all),
+    requestedBy: z
+      .object({ keyId: z.string(), name: z.string().nullable() })
+      .nullable()
+      .describe('The key by which it was asked for; null where the host began it by itself.'),
+    request: z.record(z.string(), z.unknown()).nullable().describe('What was asked for.'),
+    createdAt: momentSchema.describe('By the control plane’s clock, as is `endedAt`.'),
+    startedAt: momentSchema.nullable().describe('By the host’s clock, as is `finishedAt`.'),
+    finishedAt: momentSchema.nullable(),
+    endedAt: momentSchema.nullable(),
+    backupId: z.string().nullable().describe('The backup that it made, read or restored.'),
+    progress: z.number().min(0).max(1).nullable().describe('0 to 1; null where nobody can tell.'),
+    phase: z.string().nullable().describe('What it is at: `dumping`, `restoring` …'),
+    table: z.string().nullable(),
+    rows: z.number().nullable(),
+    bytes: z.number().nullable().describe('Compressed.'),
+    rawBytes: z.number().nullable().describe('Of SQL.'),
+    warnings: z.array(z.string()),
+    restore: z
+      .object({
+        source: z.string(),
+        into: z.string(),
+        tables: z.number().nullable(),
+        rows: z.number().nullable(),
+        objects: z.number().nullable(),
+      })
+      .nullable()
+      .describe('What a restore has done.'),
+    error: z.object({ code: z.string(), text: z.string() }).nullable(),
+  })
+  .meta({ id: 'Run' });
+export type Run = z.infer<typeof runSchema>;
+
+interface RunRow {
+  run: typeof runs.$inferSelect;
+  database: typeof databases.$inferSelect;
+}
+
+/** These runs, each with how far it is by its agent's last word. */
+export function runsOf({ catalog, live }: Pick<ApiParts, 'catalog' | 'live'>, rows: readonly RunRow[]): Run[] {
+  const askers = rows.flatMap(({ run }) => (run.requestedBy === null ? [] : [run.requestedBy]));
+  const names = new Map(
+    catalog
+      .select({ id: keys.id, name: keys.name })
+      .from(keys)
+      .where(inArray(keys.id, askers))
+      .all()
+      .map(({ id, name }) => [id, name]),
+  );
+  return rows.map(({ run, database }) => {
+    const { restore } = run.outcome ?? {};
+    return {
+      id: run.id,
+      kind: run.kind,
+      environment: database.environment,
+      databaseId: run.databaseId,
+      database: database.name,
+      agentId: run.agentId,
+      state: run.state,
+      requestedBy:
+        run.requestedBy === null ? null : { keyId: run.requestedBy, name: names.get(run.requestedBy) ?? null },
+      request: run.request,
+      createdAt: moment(run.createdAt),
+      startedAt: moment(run.hostStartedAt),
+      finishedAt: moment(run.hostFinishedAt),
+      endedAt: moment(run.endedAt),
+      backupId: run.backupId,
+      ...farOf(run, live.progressOf(run.id)),
+      warnings: run.outcome?.warnings ?? [],
+      restore:
+        restore === undefined
+          ? null
+          : {
+              source: restore.source,
+              into: restore.into,
+              tables: restore.tables ?? null,
+              rows: restore.rows ?? null,
+              objects: restore.objects ?? null,
+            },
+      error: run.errorCode === null ? null : { code: run.errorCode, text: run.error ?? '' },
+    };
+  });
+}
+
+/** @throws ControlPlaneError `NotFound` */
+export function runOf(parts: Pick<ApiParts, 'catalog' | 'live'>, runId: string): Run {
+  const rows = parts.catalog
+    .select({ run: runs, database: databases })
+    .from(runs)
+    .innerJoin(databases, eq(databases.id, runs.databaseId))
+    .where(eq(runs.id, runId))
+    .all();
+  return runsOf(parts, rows)[0] ?? missing('run', runId);
+}
+
+type Far = Pick<Run, 'progress' | 'phase' | 'table' | 'rows' | 'bytes' | 'rawBytes'>;
+
+function farOf({ state }: { state: Run['state'] }, live: ReturnType<ApiParts['live']['progressOf']>): Far {
+  const far: Far = {
+    progress: live?.fraction ?? null,
+    phase: live?.phase ?? null,
+    table: live?.table ?? null,
+    rows: live?.rows ?? null,
+    bytes: live?.bytes ?? null,
+    rawBytes: live?.rawBytes ?? null,
+  };
+  if (state === 'succeeded') return { ...far, progress: 1, phase: null, table: null };
+  if (state === 'queued' || state === 'dispatched') return { ...far, progress: 0 };
+  return far;
+}

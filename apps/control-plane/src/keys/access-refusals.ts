@@ -1,0 +1,44 @@
+import { recordAudit } from '../audit/audit.ts';
+import type { Catalog } from '../catalog/open-catalog.ts';
+
+export interface AccessRefusal {
+  /** Undefined where no key is known: absent, or none of ours. */
+  keyId: string | undefined;
+  procedure: string;
+  code: string;
+  address: string;
+}
+
+/** One entry of the audit is enough for whoever tries the same thing again and again. */
+const windowMs = 60_000;
+
+/**
+ * Writes refused calls to the audit, at most one for each caller, procedure and minute. All without a known key are one
+ * caller: whoever has many addresses must not be able to fill the disk.
+ */
+export class AccessRefusals {
+  readonly #catalog: Catalog;
+  readonly #now: () => number;
+  #window = 0;
+  readonly #told = new Set<string>();
+
+  constructor(catalog: Catalog, now: () => number) {
+    this.#catalog = catalog;
+    this.#now = now;
+  }
+
+  record({ keyId, procedure, code, address }: AccessRefusal): void {
+    const now = this.#now();
+    const window = Math.floor(now / windowMs);
+    if (window !== this.#window) this.#told.clear();
+    this.#window = window;
+    const actor = keyId ?? 'unknown';
+    const what = `${actor} ${procedure}`;
+    if (this.#told.has(what)) return;
+    this.#catalog.transaction(
+      (tx) => recordAudit(tx, { actor, action: 'access.refused', subject: procedure, detail: { code, address } }, now),
+      { behavior: 'immediate' },
+    );
+    this.#told.add(what);
+  }
+}
