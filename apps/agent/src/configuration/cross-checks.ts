@@ -1,3 +1,4 @@
+import { isLoopback } from '@strideiq/core';
 import { saidByUrl } from './connection.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import { postgresUrlCure, readPostgresUrl } from './postgres-url.ts';
@@ -23,12 +24,10 @@ export function crossChecks(document: unknown): UnplacedProblem[] {
   ];
 }
 
-const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/;
-
 function controlPlaneProblems(controlPlane: Mapping): UnplacedProblem[] {
   const url = text(controlPlane['url']);
   if (!url?.startsWith('http://') || controlPlane['allowPlainText'] === true || !URL.canParse(url)) return [];
-  if (loopback.test(new URL(url).hostname)) return [];
+  if (isLoopback(new URL(url).hostname)) return [];
   return [
     {
       path: ['controlPlane', 'url'],
