@@ -1,0 +1,55 @@
+import type { RunProgress } from '@strideiq/protocol';
+
+/** How far a run is by its agent's last word. */
+export type LiveProgress = RunProgress & { receivedAt: number };
+
+/** What runs do at this moment: progress, which is never written down, and the news that something of a run changed. */
+export class LiveRuns {
+  readonly #progress = new Map<string, LiveProgress>();
+  readonly #watchers = new Map<string, Set<() => void>>();
+
+  /** Undefined where nothing was heard, or the run has ended. */
+  progressOf(runId: string): LiveProgress | undefined {
+    return this.#progress.get(runId);
+  }
+
+  /**
+   * Yields once at once, and then after each change of the run's state, log or progress, until `signal` aborts. Changes
+   * that come faster than they are taken are one: whoever reads looks at the run itself. It does not end with the run.
+   */
+  async *changes(runId: string, signal: AbortSignal): AsyncGenerator<void, void, undefined> {
+    let news = Promise.withResolvers<void>();
+    const tell = () => news.resolve();
+    const watchers = this.#watchers.get(runId) ?? new Set();
+    this.#watchers.set(runId, watchers.add(tell));
+    signal.addEventListener('abort', tell);
+    try {
+      while (!signal.aborted) {
+        yield;
+        await news.promise;
+        news = Promise.withResolvers();
+      }
+    } finally {
+      signal.removeEventListener('abort', tell);
+      watchers.delete(tell);
+      if (watchers.size === 0) this.#watchers.delete(runId);
+    }
+  }
+
+  /** Takes an agent's word of a run that is its own and open; who calls has seen to that. */
+  setProgress(progress: RunProgress, receivedAt: number): void {
+    this.#progress.set(progress.runId, { ...progress, receivedAt });
+    this.changed(progress.runId);
+  }
+
+  /** Says that something of a run changed. Called after the commit. */
+  changed(runId: string): void {
+    for (const tell of this.#watchers.get(runId) ?? []) tell();
+  }
+
+  /** A run that has ended goes no further. */
+  ended(runId: string): void {
+    this.#progress.delete(runId);
+    this.changed(runId);
+  }
+}

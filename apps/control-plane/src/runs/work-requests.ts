@@ -1,0 +1,49 @@
+import type { AgentConnections } from '../agents/agent-connections.ts';
+import type { Catalog } from '../catalog/open-catalog.ts';
+import type { OpenOwnStore } from '../copies/own-stores.ts';
+import type { LiveRuns } from './live-runs.ts';
+import type { BackupRequest, Requested, Requester, RestoreTarget, RestoreWhat, VerifyRequest } from './requests.ts';
+
+export interface WorkRequestsParts {
+  catalog: Catalog;
+  now: () => number;
+  connections: AgentConnections;
+  liveRuns: LiveRuns;
+  openOwnStore: OpenOwnStore;
+}
+
+/**
+ * What people and programs may ask hosts for. Who calls has seen to it that the caller may ask for it in the environments
+ * that it is about. Run, command, audit and the answer to a repeated request are one transaction; the agent is told after
+ * it, at once where it is connected.
+ *
+ * All throw ControlPlaneError `NotFound`, `IdempotencyKeyReused`, and where the host would not or could not do it
+ * `ActionNotAllowed`, `CommandUnsupported`, `TooManyCommands`.
+ */
+export class WorkRequests {
+  readonly #parts: WorkRequestsParts;
+
+  constructor(parts: WorkRequestsParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws ControlPlaneError also `InputInvalid` for stores that are not the database's */
+  async requestBackup(request: BackupRequest, requester: Requester): Promise<Requested> {
+    throw new Error(`${this.#parts.now()} ${request.databaseId} ${requester.keyId}`);
+  }
+
+  /** @throws ControlPlaneError also `BackupNotRestorable` where there is no copy to read */
+  async requestVerify(request: VerifyRequest, requester: Requester): Promise<Requested> {
+    throw new Error(`${this.#parts.now()} ${request.backupId} ${requester.keyId}`);
+  }
+
+  /** @throws ControlPlaneError also `InputInvalid`, `BackupNotRestorable`, `CopyUnreachable`, `TargetAmbiguous` */
+  async requestRestore(what: RestoreWhat, target: RestoreTarget, requester: Requester): Promise<Requested> {
+    throw new Error(`${this.#parts.now()} ${JSON.stringify(what)} ${target.agentId} ${requester.keyId}`);
+  }
+
+  /** @throws ControlPlaneError also `RunNotActive` */
+  async cancelRun(runId: string, requester: Requester): Promise<Requested> {
+    throw new Error(`${this.#parts.now()} ${runId} ${requester.keyId}`);
+  }
+}
