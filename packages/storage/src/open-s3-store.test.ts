@@ -1,7 +1,9 @@
+import { storeIdOf } from '@strideiq/core';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { openS3Store } from './open-s3-store.ts';
+import { s3LocationOf } from './s3-location.ts';
 
 const entry = new URL('index.ts', import.meta.url).href;
 
@@ -30,6 +32,8 @@ test('a store is known by endpoint, bucket and prefix, however these are written
   const idOf = async (options: Parameters<typeof openS3Store>[0]): Promise<string> => {
     const store = await openS3Store(options);
     store.close();
+    // Who cannot open it can tell its id too.
+    expect(storeIdOf(s3LocationOf(options))).toBe(store.storeId);
     return store.storeId;
   };
   const base = { bucket: 'b', prefix: 'backups/', endpoint: 'https://s3.example.com' };

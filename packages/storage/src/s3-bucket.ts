@@ -3,6 +3,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { S3StoreOptions } from './open-s3-store.ts';
 import { retrying, usualRetries, type RetryPolicy } from './retry.ts';
 import { isClockRefusal, s3Error } from './s3-errors.ts';
+import { s3LocationOf } from './s3-location.ts';
 
 export interface SendOptions {
   /** IAM action that the request needs. */
@@ -44,7 +45,7 @@ export class S3Bucket {
 
   constructor(options: S3StoreOptions) {
     this.name = options.bucket;
-    this.prefix = folderOf(options.prefix ?? '');
+    this.prefix = s3LocationOf(options).prefix;
     this.requestTimeoutMs = options.requestTimeoutMs ?? 60_000;
     // A socket that is silent for longer is ended: see below.
     this.policy = { silenceMs: this.requestTimeoutMs, ...(options.retry ?? usualRetries) };
@@ -118,11 +119,6 @@ export class S3Bucket {
     this.client.destroy();
     this.reading.destroy();
   }
-}
-
-function folderOf(prefix: string): string {
-  const trimmed = prefix.replace(/^\/+/, '');
-  return trimmed === '' || trimmed.endsWith('/') ? trimmed : `${trimmed}/`;
 }
 
 function clientConfig(options: S3StoreOptions): S3ClientConfig {

@@ -14,6 +14,7 @@ import { S3Bucket } from './s3-bucket.ts';
 import { headAsMayBe } from './s3-commit.ts';
 import { copyObject } from './s3-copy.ts';
 import { getObject } from './s3-get.ts';
+import { s3LocationOf } from './s3-location.ts';
 import { ensureLocked } from './s3-lock.ts';
 import { presignObject } from './s3-presign.ts';
 import { uploadStream } from './s3-upload.ts';
@@ -32,7 +33,7 @@ export class S3Store implements Store {
     this.#bucket = new S3Bucket(options);
     const { name, prefix } = this.#bucket;
     this.location = `s3://${name}/${prefix}`;
-    this.storeId = storeIdOf({ type: 's3', endpoint: endpointOf(options.endpoint), bucket: name, prefix });
+    this.storeId = storeIdOf(s3LocationOf(options));
   }
 
   async put(key: string, source: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<StoredObject> {
@@ -155,10 +156,4 @@ export class S3Store implements Store {
 /** Keys come percent-encoded, as asked: XML cannot hold every character that a key can. */
 function decoded(key = ''): string {
   return decodeURIComponent(key.replaceAll('+', '%20'));
-}
-
-/** Bucket names are the same in all of Amazon's regions, so the region is no part of the store's identity. */
-function endpointOf(endpoint = 'https://s3.amazonaws.com'): string {
-  const { origin, pathname } = new URL(endpoint);
-  return origin + pathname.replace(/\/+$/, '');
 }
