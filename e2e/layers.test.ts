@@ -93,6 +93,11 @@ const probes: Probe[] = [
   ['packages/terminal/src/p.ts', '@strideiq/core', undefined],
   ['packages/terminal/src/p.test.ts', '@strideiq/testkit', undefined],
 
+  ['packages/configuration/src/p.ts', '@strideiq/storage', upward],
+  ['packages/configuration/src/p.ts', '@strideiq/core', undefined],
+  ['packages/storage/src/p.ts', '@strideiq/configuration', upward],
+  ['packages/core/src/p.ts', '../../configuration/src/index.ts', ground],
+
   ['packages/testkit/src/p.ts', '@strideiq/core', apart],
   ['packages/testkit/src/postgres/p.ts', '../../../dump/src/index.ts', apart],
   ['packages/testkit/src/postgres/p.ts', '../../../terminal/src/index.ts', apart],

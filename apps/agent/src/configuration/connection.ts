@@ -1,6 +1,6 @@
+import { textSchema, variableSchema } from '@strideiq/configuration';
 import { z } from 'zod';
 import type { SecretText } from './secret-text.ts';
-import { textSchema, variableSchema } from './values.ts';
 
 const file = (what: string): string => `File that holds ${what}, read at each use; a newline at its end is left out.`;
 

@@ -1,8 +1,7 @@
+import { didYouMean, nearest, type UnplacedProblem } from '@strideiq/configuration';
 import { isLoopback } from '@strideiq/core';
 import { saidByUrl } from './connection.ts';
-import { didYouMean, nearest } from './nearest.ts';
 import { postgresUrlCure, readPostgresUrl } from './postgres-url.ts';
-import type { UnplacedProblem } from './problems.ts';
 import { fillPlace, placeholders } from './stores.ts';
 import { isTimeZone } from './values.ts';
 

@@ -1,6 +1,7 @@
+import { durationSchema, nameSchema, textSchema } from '@strideiq/configuration';
 import { z } from 'zod';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
-import { commandSchema, cronSchema, durationSchema, nameSchema, textSchema, timeZoneSchema } from './values.ts';
+import { commandSchema, cronSchema, timeZoneSchema } from './values.ts';
 
 /** Everything that can be asked of an agent from outside (architecture.md, "Identity, time and order"). */
 export const remoteActions = [

@@ -7,21 +7,15 @@ export type {
   RemoteAction,
   RetentionConfiguration,
 } from './databases.ts';
-export { ConfigurationError, ConfigurationInvalid } from './errors.ts';
-export type { ConfigurationErrorCode, Problem } from './errors.ts';
+export { ConfigurationError, ConfigurationInvalid, resolveS3Credentials } from '@strideiq/configuration';
+export type { ConfigurationErrorCode, Problem, ResolvedS3Credentials, S3Credentials } from '@strideiq/configuration';
 export { configurationJsonSchema } from './json-schema.ts';
 export { defaultStateDir, loadConfiguration } from './load.ts';
 export { storesOf } from './schema.ts';
 export type { AgentConfiguration } from './schema.ts';
 export { SecretText } from './secret-text.ts';
-export { resolveConnection, resolveS3Credentials } from './secrets.ts';
-export type { ResolvedConnection, ResolvedS3Credentials } from './secrets.ts';
-export type {
-  DirectoryStoreConfiguration,
-  PlacedStore,
-  S3Credentials,
-  S3StoreConfiguration,
-  StoreConfiguration,
-} from './stores.ts';
+export { resolveConnection } from './secrets.ts';
+export type { ResolvedConnection } from './secrets.ts';
+export type { DirectoryStoreConfiguration, PlacedStore, S3StoreConfiguration, StoreConfiguration } from './stores.ts';
 export { configurationFromArguments } from './without-file.ts';
 export type { BackupArguments } from './without-file.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { configurationJsonSchema, knownKeys, type JsonSchema } from './json-schema.ts';
+import { knownKeys, type JsonSchema } from '@strideiq/configuration';
+import { configurationJsonSchema } from './json-schema.ts';
 
 function undescribed(schema: JsonSchema, path: string): string[] {
   const inner = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].flatMap((branch) => undescribed(branch, path));

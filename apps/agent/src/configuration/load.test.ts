@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ConfigurationInvalid, type Problem } from './errors.ts';
+import { ConfigurationInvalid, type Problem } from '@strideiq/configuration';
 import { loadConfiguration, parseConfiguration } from './load.ts';
 import { storesOf } from './schema.ts';
 import { least, wrong } from './wrong-configurations.test-cases.ts';

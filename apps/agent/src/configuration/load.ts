@@ -1,14 +1,13 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { parseFile, readConfigurationFile, s3SecretKeys, type FileForm } from '@strideiq/configuration';
 import type { z } from 'zod';
 import type { ConnectionConfiguration } from './connection.ts';
 import { crossChecks } from './cross-checks.ts';
-import { ConfigurationError, ConfigurationInvalid, type Problem } from './errors.ts';
-import { keyOf, problemsOf, type UnplacedProblem } from './problems.ts';
+import { configurationJsonSchema } from './json-schema.ts';
 import { agentFileSchema, type AgentConfiguration } from './schema.ts';
 import type { StoreConfiguration } from './stores.ts';
-import { YamlFile } from './yaml-file.ts';
 
 /**
  * Reads and checks the host's file. Relative paths in it go from the file's own directory.
@@ -20,76 +19,24 @@ export async function loadConfiguration(
   file: string,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<AgentConfiguration> {
-  const parsed = parseConfiguration(await read(file), file);
+  const cure = 'Name it by --config FILE, or do without: --database-url URL with --backup-dir DIR or --s3 BUCKET.';
+  const parsed = parseConfiguration(await readConfigurationFile(file, cure), file);
   const configuration = resolved(parsed, file, env);
   return { ...configuration, warnings: await warningsOf(configuration) };
 }
 
 /** Checks the text of a host's file; `file` is only its name. */
 export function parseConfiguration(text: string, file: string): z.output<typeof agentFileSchema> {
-  const yaml = new YamlFile(text);
-  if (yaml.problems.length > 0 && yaml.value === undefined) throw new ConfigurationInvalid(file, yaml.problems);
-  if (yaml.value === null || typeof yaml.value !== 'object' || Array.isArray(yaml.value)) {
-    throw new ConfigurationInvalid(file, [
-      { line: 1, column: 1, key: '', what: 'holds no keys', cure: 'Begin with version: 1.' },
-    ]);
-  }
-  const result = agentFileSchema.safeParse(yaml.value);
-  const unplaced = [...problemsOf(result.error?.issues ?? [], yaml.value), ...crossChecks(yaml.value)];
-  const problems = [...yaml.problems, ...merged(unplaced).map((each) => placed(each, yaml))];
-  if (problems.length > 0) throw new ConfigurationInvalid(file, problems.toSorted(byPlace));
-  if (!result.success) throw result.error;
-  return result.data;
+  return parseFile(text, file, form, crossChecks) as z.output<typeof agentFileSchema>;
 }
 
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT') {
-      throw new ConfigurationError(
-        'ConfigurationMissing',
-        `There is no configuration file ${file}.`,
-        'Name it by --config FILE, or do without: --database-url URL with --backup-dir DIR or --s3 BUCKET.',
-        { cause },
-      );
-    }
-    const why = code === 'EISDIR' ? 'it is a directory' : (cause as Error).message;
-    const cure =
-      code === 'EACCES'
-        ? `Let this user read it (chown or chmod), or run as the user who owns it.`
-        : 'Name another by --config FILE.';
-    throw new ConfigurationError(
-      'ConfigurationUnreadable',
-      `The configuration file ${file} cannot be read: ${why}.`,
-      cure,
-      { cause },
-    );
-  }
-}
-
-/** One line for each key: a cross-check that knows a cure adds it to what the schema said of the same key. */
-function merged(problems: readonly UnplacedProblem[]): UnplacedProblem[] {
-  const byKey = new Map<string, UnplacedProblem>();
-  for (const problem of problems) {
-    const key = keyOf(problem.path);
-    const before = byKey.get(key);
-    byKey.set(
-      key,
-      before === undefined ? problem : { ...before, cure: before.cure === '' ? problem.cure : before.cure },
-    );
-  }
-  return [...byKey.values()];
-}
-
-function placed({ path, what, cure }: UnplacedProblem, yaml: YamlFile): Problem {
-  return { ...yaml.placeOf(path), key: keyOf(path), what, cure };
-}
-
-function byPlace(a: Problem, b: Problem): number {
-  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
-}
+const secretFile =
+  'passwordFile: /etc/strideiq/pg.pass (a file that only the agent can read) or passwordEnv: PGPASSWORD';
+const form: FileForm = {
+  schema: agentFileSchema,
+  jsonSchema: configurationJsonSchema(),
+  secretKeys: { password: secretFile, pgpassword: secretFile, ...s3SecretKeys },
+};
 
 function resolved(parsed: z.output<typeof agentFileSchema>, file: string, env: NodeJS.ProcessEnv): AgentConfiguration {
   const from = dirname(resolve(file));

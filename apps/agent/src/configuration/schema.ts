@@ -1,7 +1,7 @@
+import { nameSchema, textSchema } from '@strideiq/configuration';
 import { z } from 'zod';
 import { databasesSchema, type DatabaseConfiguration } from './databases.ts';
 import { placeStore, storeSchema, type PlacedStore, type StoreConfiguration } from './stores.ts';
-import { nameSchema, textSchema } from './values.ts';
 
 /**
  * The host's file, `agent.yaml` (contract.md, "On the database host"), key by key. What several keys have to say

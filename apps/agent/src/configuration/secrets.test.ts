@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SecretText } from './secret-text.ts';
-import { resolveConnection, resolveS3Credentials } from './secrets.ts';
+import { resolveS3Credentials } from '@strideiq/configuration';
+import { resolveConnection } from './secrets.ts';
 
 let directory = '';
 beforeEach(async () => {

@@ -1,10 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { ConfigurationError, formsOfSecret, secretOf } from '@strideiq/configuration';
 import pgpass from 'pgpass';
 import type { ConnectionConfiguration } from './connection.ts';
-import { ConfigurationError } from './errors.ts';
 import { postgresUrlCure, readPostgresUrl, type PostgresUrl } from './postgres-url.ts';
-import type { S3Credentials } from './stores.ts';
 
 /** A connection with nothing left to look up, for `pg` and for pg_dump alike. */
 export interface ResolvedConnection {
@@ -59,7 +57,7 @@ export async function resolveConnection(
   return {
     ...place,
     ...(Object.fromEntries(given) as { [key in keyof typeof optional]?: string }),
-    secrets: password === undefined ? [] : formsOf(password),
+    secrets: password === undefined ? [] : formsOfSecret(password),
   };
 }
 
@@ -73,38 +71,6 @@ async function passwordFromPassFile(place: {
   return new Promise((resolve) => {
     pgpass(place, resolve);
   });
-}
-
-/** Credentials with nothing left to look up; all absent: the AWS SDK finds them itself. */
-export interface ResolvedS3Credentials {
-  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
-  profile?: string;
-  secrets: readonly string[];
-}
-
-/** @throws ConfigurationError `SecretUnavailable` naming file or variable */
-export async function resolveS3Credentials(
-  from: S3Credentials | undefined,
-  env: NodeJS.ProcessEnv,
-): Promise<ResolvedS3Credentials> {
-  const accessKeyId = await secretOf(from?.accessKeyIdFile, from?.accessKeyIdEnv, env, 'the access key id');
-  const secretAccessKey = await secretOf(
-    from?.secretAccessKeyFile,
-    from?.secretAccessKeyEnv,
-    env,
-    'the secret access key',
-  );
-  const sessionToken = await secretOf(from?.sessionTokenFile, from?.sessionTokenEnv, env, 'the session token');
-  // What the SDK finds by itself is known to us too, so that it can be kept out of logs.
-  const ambient = [env['AWS_SECRET_ACCESS_KEY'], env['AWS_SESSION_TOKEN']];
-  const secrets = [secretAccessKey, sessionToken, ...ambient].flatMap((each) => (each ? formsOf(each) : []));
-  return {
-    ...(accessKeyId !== undefined && secretAccessKey !== undefined
-      ? { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } }
-      : {}),
-    ...(from?.profile === undefined ? {} : { profile: from.profile }),
-    secrets,
-  };
 }
 
 async function urlOf(connection: ConnectionConfiguration, env: NodeJS.ProcessEnv): Promise<PostgresUrl | undefined> {
@@ -125,57 +91,6 @@ async function urlOf(connection: ConnectionConfiguration, env: NodeJS.ProcessEnv
     throw new ConfigurationError('ConfigurationInvalid', what, 'Leave it out.');
   }
   return url;
-}
-
-/** Reads one secret; undefined where neither file nor variable is named. */
-async function secretOf(
-  file: string | undefined,
-  variable: string | undefined,
-  env: NodeJS.ProcessEnv,
-  what: string,
-): Promise<string | undefined> {
-  if (variable !== undefined) {
-    const value = nonEmpty(env[variable]);
-    if (value !== undefined) return value;
-    const problem = `The environment variable ${variable}, which should hold ${what}, is not set.`;
-    throw new ConfigurationError(
-      'SecretUnavailable',
-      problem,
-      `Set it where the agent is started, or name a file instead.`,
-    );
-  }
-  return file === undefined ? undefined : readSecretFile(file, what);
-}
-
-/** The text of a file without the newline at its end. */
-export async function readSecretFile(file: string, what: string): Promise<string> {
-  let text: string;
-  try {
-    text = (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const cure =
-      code === 'ENOENT'
-        ? `Write it there alone on a line, readable by the agent only: chmod 600 ${file}`
-        : `Let the user that runs the agent read it: chown and chmod 600 ${file}`;
-    throw new ConfigurationError(
-      'SecretUnavailable',
-      `The file that should hold ${what} cannot be read: ${message}.`,
-      cure,
-      { cause },
-    );
-  }
-  if (text !== '') return text;
-  throw new ConfigurationError(
-    'SecretUnavailable',
-    `${file}, which should hold ${what}, is empty.`,
-    'Write it there alone on a line.',
-  );
-}
-
-/** A secret as it stands in texts: as it is, and as it is written in a URL. */
-function formsOf(secret: string): string[] {
-  return [...new Set([secret, encodeURIComponent(secret)])];
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

@@ -1,5 +1,5 @@
+import { s3CredentialsSchema, textSchema } from '@strideiq/configuration';
 import { z } from 'zod';
-import { textSchema, variableSchema } from './values.ts';
 
 /** What path and prefix may hold, and what stands for it. */
 export const placeholders = ['environment', 'database'] as const;
@@ -10,20 +10,6 @@ const directorySchema = z.strictObject({
   type: z.literal('directory').describe('A directory on this host or mounted on it.'),
   path: textSchema.describe(`The directory. Relative to the configuration file's own. ${placeText}`),
 });
-
-const credentialsSchema = z
-  .strictObject({
-    accessKeyIdFile: textSchema.optional().describe('File that holds the access key id.'),
-    secretAccessKeyFile: textSchema.optional().describe('File that holds the secret access key.'),
-    sessionTokenFile: textSchema.optional().describe('File that holds the session token, for temporary credentials.'),
-    accessKeyIdEnv: variableSchema.optional().describe('Environment variable that holds the access key id.'),
-    secretAccessKeyEnv: variableSchema.optional().describe('Environment variable that holds the secret access key.'),
-    sessionTokenEnv: variableSchema.optional().describe('Environment variable that holds the session token.'),
-    profile: textSchema.optional().describe('Profile in the AWS configuration and credentials files.'),
-  })
-  .describe(
-    'Where credentials come from. Left out: as every AWS tool finds them (environment, profile, instance role).',
-  );
 
 /** Classes that must be thawed before they can be read: a backup there can be neither verified nor restored in time. */
 const frozen = new Set(['GLACIER', 'DEEP_ARCHIVE']);
@@ -73,14 +59,13 @@ const s3Schema = z.strictObject({
     })
     .optional()
     .describe('Object Lock put on each object; the bucket must have it enabled.'),
-  credentials: credentialsSchema.optional(),
+  credentials: s3CredentialsSchema.optional(),
 });
 
 export const storeSchema = z.discriminatedUnion('type', [directorySchema, s3Schema]);
 
 export type DirectoryStoreConfiguration = z.output<typeof directorySchema>;
 export type S3StoreConfiguration = z.output<typeof s3Schema>;
-export type S3Credentials = z.output<typeof credentialsSchema>;
 
 /** Where backups are kept, as the host's file says; path and prefix may still hold placeholders. */
 export type StoreConfiguration = DirectoryStoreConfiguration | S3StoreConfiguration;

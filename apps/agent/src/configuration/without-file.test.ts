@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { ConfigurationInvalid } from './errors.ts';
+import { ConfigurationInvalid } from '@strideiq/configuration';
 import { storesOf } from './schema.ts';
 import { resolveConnection } from './secrets.ts';
 import { configurationFromArguments } from './without-file.ts';

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
+import { ConfigurationInvalid, readSecretFile, type Problem } from '@strideiq/configuration';
 import { safeName } from '@strideiq/core';
 import type { ConnectionConfiguration } from './connection.ts';
 import { databaseSchema } from './databases.ts';
-import { ConfigurationInvalid, type Problem } from './errors.ts';
 import { defaultStateDir } from './load.ts';
 import { postgresUrlCure, readPostgresUrl, type PostgresUrl } from './postgres-url.ts';
 import type { AgentConfiguration } from './schema.ts';
 import { SecretText } from './secret-text.ts';
-import { readSecretFile } from './secrets.ts';
 import { storeSchema, type StoreConfiguration } from './stores.ts';
 
 /** What the command line says in place of a file. */

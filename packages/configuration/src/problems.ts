@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Problem } from './errors.ts';
-import { configurationJsonSchema, knownKeys } from './json-schema.ts';
+import { knownKeys, type JsonSchema } from './json-schema.ts';
 import { didYouMean } from './nearest.ts';
 
 /** A problem whose place in the file is not looked up yet. */
@@ -10,15 +10,14 @@ export interface UnplacedProblem extends Pick<Problem, 'what' | 'cure'> {
 
 type Issue = z.core.$ZodIssue;
 
-/** How a secret is given instead, for every key that people try to put one in. */
-const secretKeys: Record<string, string> = {
-  password: 'passwordFile: /etc/strideiq/pg.pass (a file that only the agent can read) or passwordEnv: PGPASSWORD',
-  pgpassword: 'passwordFile: /etc/strideiq/pg.pass (a file that only the agent can read) or passwordEnv: PGPASSWORD',
-  secret: 'credentials: { accessKeyIdFile: …, secretAccessKeyFile: … }, or their …Env',
-  accesskeyid: 'credentials: { accessKeyIdFile: … } or { accessKeyIdEnv: … }',
-  secretaccesskey: 'credentials: { secretAccessKeyFile: … } or { secretAccessKeyEnv: … }',
-  sessiontoken: 'credentials: { sessionTokenFile: … } or { sessionTokenEnv: … }',
-};
+/** What a program's file may hold. */
+export interface FileForm {
+  schema: z.ZodType;
+  /** Of that schema, for what it knows where. */
+  jsonSchema: JsonSchema;
+  /** How a secret is given instead, for every key that people try to put one in: lower case, without dashes. */
+  secretKeys: Readonly<Record<string, string>>;
+}
 
 const typeWords: Record<string, string> = {
   string: 'text',
@@ -31,22 +30,27 @@ const typeWords: Record<string, string> = {
 };
 
 /** All that zod found, told as a person would; `value` is the document as read. */
-export function problemsOf(issues: readonly Issue[], value: unknown): UnplacedProblem[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, [], value));
+export function problemsOf(issues: readonly Issue[], value: unknown, form: FileForm): UnplacedProblem[] {
+  return issues.flatMap((issue) => problemsOfIssue(issue, [], value, form));
 }
 
-function problemsOfIssue(issue: Issue, base: readonly PropertyKey[], value: unknown): UnplacedProblem[] {
+function problemsOfIssue(
+  issue: Issue,
+  base: readonly PropertyKey[],
+  value: unknown,
+  form: FileForm,
+): UnplacedProblem[] {
   const path = [...base, ...issue.path];
   const found = valueAt(value, path);
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownKey(path, key, value));
+      return issue.keys.map((key) => unknownKey(path, key, value, form));
     case 'invalid_key':
       return [
         { path, what: `is no name that can be used: it ${issue.issues[0]?.message ?? 'is not right'}`, cure: '' },
       ];
     case 'invalid_union':
-      return problemsOfUnion(issue, path, value);
+      return problemsOfUnion(issue, path, value, form);
     case 'invalid_value':
       return [{ path, ...oneOf(issue.values.map(String), found, issue.message) }];
     case 'invalid_type':
@@ -68,6 +72,7 @@ function problemsOfUnion(
   issue: Extract<Issue, { code: 'invalid_union' }>,
   path: readonly PropertyKey[],
   value: unknown,
+  form: FileForm,
 ): UnplacedProblem[] {
   const found = valueAt(value, path);
   if (issue.discriminator !== undefined) {
@@ -79,7 +84,7 @@ function problemsOfUnion(
   const meant = issue.errors.find(
     (branch) => !branch.some((each) => each.path.length === 0 && each.code === 'invalid_type'),
   );
-  if (meant && isDefault(issue.message)) return meant.flatMap((each) => problemsOfIssue(each, path, value));
+  if (meant && isDefault(issue.message)) return meant.flatMap((each) => problemsOfIssue(each, path, value, form));
   if (!isDefault(issue.message)) return [{ path, what: issue.message, cure: '' }];
   const expected = issue.errors.flatMap((branch) =>
     branch.flatMap((each) => ('expected' in each ? [each.expected] : [])),
@@ -87,7 +92,12 @@ function problemsOfUnion(
   return [{ path, ...wrongType(expected.map((type) => typeWords[type] ?? type).join(' or '), found, issue.message) }];
 }
 
-function unknownKey(path: readonly PropertyKey[], key: string, value: unknown): UnplacedProblem {
+function unknownKey(
+  path: readonly PropertyKey[],
+  key: string,
+  value: unknown,
+  { jsonSchema, secretKeys }: FileForm,
+): UnplacedProblem {
   const secret = secretKeys[key.toLowerCase().replaceAll(/[-_]/g, '')];
   if (secret !== undefined) {
     return {
@@ -96,7 +106,7 @@ function unknownKey(path: readonly PropertyKey[], key: string, value: unknown): 
       cure: `Use ${secret}, and change the secret if others could read this file.`,
     };
   }
-  const known = knownKeys(configurationJsonSchema(), path, value);
+  const known = knownKeys(jsonSchema, path, value);
   const hint = didYouMean(key, known);
   const list = known.length === 0 ? '' : `Known here: ${known.join(', ')}.`;
   return { path: [...path, key], what: 'is no key that is known here', cure: hint === '' ? list : hint };

@@ -1,0 +1,14 @@
+export { ConfigurationError, ConfigurationInvalid, type ConfigurationErrorCode, type Problem } from './errors.ts';
+export { jsonSchemaOf, knownKeys, type JsonSchema } from './json-schema.ts';
+export { didYouMean, nearest } from './nearest.ts';
+export { parseFile, readConfigurationFile } from './parse-file.ts';
+export { type FileForm, type UnplacedProblem } from './problems.ts';
+export {
+  resolveS3Credentials,
+  s3CredentialsSchema,
+  s3SecretKeys,
+  type ResolvedS3Credentials,
+  type S3Credentials,
+} from './s3-credentials.ts';
+export { formsOfSecret, readSecretFile, secretOf } from './secrets.ts';
+export { durationMs, durationSchema, nameSchema, textSchema, variableSchema } from './values.ts';
