@@ -8,13 +8,13 @@ import { guarded, router } from './guarded.ts';
 import { environmentsOfAgent } from './owners.ts';
 import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
 
-const ofAgent = z.object({ agentId: idSchema });
+const ofAgent = z.strictObject({ agentId: idSchema });
 
 export const agentsRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({ ...pageInput, environment: environmentNameSchema.optional() }),
+    input: z.strictObject({ ...pageInput, environment: environmentNameSchema.optional() }),
     output: pageOutput(agentSchema),
     rest: { method: 'GET', path: '/agents', summary: 'The agents, the last enrolled first' },
   }).query(({ ctx: { caller, parts }, input: { cursor, limit, environment } }) => {

@@ -25,7 +25,7 @@ export const auditRouter = router({
   list: guarded({
     role: 'admin',
     scope: 'listed',
-    input: z.object({
+    input: z.strictObject({
       ...pageInput,
       environment: environmentNameSchema.optional(),
       actor: z.string().max(200).optional(),
@@ -73,7 +73,7 @@ export const auditRouter = router({
   verify: guarded({
     role: 'admin',
     scope: 'system',
-    input: z.object({}),
+    input: z.strictObject({}),
     output: z.object({
       whole: z.boolean().describe('Whether every entry is as it was written, and none is missing between them.'),
       brokenSeq: z.int().nullable().describe('The first that was changed, or whose predecessor was.'),

@@ -7,15 +7,20 @@ import { environmentNameSchema } from './environments.ts';
 import { guarded, router } from './guarded.ts';
 import { environmentsOfBackup, environmentsOfDatabase, missing } from './owners.ts';
 import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
-import { requesterOf, startedSchema, workErrors } from './work.ts';
+import { chosen, requesterOf, started, startedSchema, workErrors } from './work.ts';
 
-const storeIds = z.array(idSchema).min(1).max(50).optional().describe('Left out: every store of the database.');
+const storeIdsSchema = z
+  .array(idSchema)
+  .min(1)
+  .max(50)
+  .optional()
+  .describe('Only in these; left out: in every store of the database.');
 
 export const backupsRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({
+    input: z.strictObject({
       ...pageInput,
       environment: environmentNameSchema.optional(),
       databaseId: idSchema.optional(),
@@ -52,7 +57,7 @@ export const backupsRouter = router({
   get: guarded({
     role: 'viewer',
     scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
-    input: z.object({ backupId: idSchema }),
+    input: z.strictObject({ backupId: idSchema }),
     output: backupSchema,
     rest: { method: 'GET', path: '/backups/{backupId}', summary: 'One backup with its copies' },
   }).query(({ ctx: { parts }, input: { backupId } }) => {
@@ -68,7 +73,7 @@ export const backupsRouter = router({
   create: guarded({
     role: 'operator',
     scope: ({ databaseId }, catalog) => environmentsOfDatabase(catalog, databaseId),
-    input: z.object({ databaseId: idSchema, storeIds }),
+    input: z.strictObject({ databaseId: idSchema, storeIds: storeIdsSchema }),
     output: startedSchema,
     rest: {
       method: 'POST',
@@ -78,12 +83,14 @@ export const backupsRouter = router({
       errors: workErrors,
       idempotent: true,
     },
-  }).mutation(({ ctx, input }) => ctx.parts.work.backup(requesterOf(ctx), input)),
+  }).mutation(async ({ ctx, input: { databaseId, storeIds } }) =>
+    started(ctx.parts.work.requestBackup({ databaseId, ...chosen(storeIds) }, requesterOf(ctx))),
+  ),
 
   verify: guarded({
     role: 'operator',
     scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
-    input: z.object({ backupId: idSchema, storeIds }),
+    input: z.strictObject({ backupId: idSchema, storeIds: storeIdsSchema }),
     output: startedSchema,
     rest: {
       method: 'POST',
@@ -93,5 +100,7 @@ export const backupsRouter = router({
       errors: workErrors,
       idempotent: true,
     },
-  }).mutation(({ ctx, input }) => ctx.parts.work.verify(requesterOf(ctx), input)),
+  }).mutation(async ({ ctx, input: { backupId, storeIds } }) =>
+    started(ctx.parts.work.requestVerify({ backupId, ...chosen(storeIds) }, requesterOf(ctx))),
+  ),
 });

@@ -13,7 +13,7 @@ export const databasesRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({
+    input: z.strictObject({
       ...pageInput,
       environment: environmentNameSchema.optional(),
       agentId: idSchema.optional(),
@@ -46,7 +46,7 @@ export const databasesRouter = router({
   get: guarded({
     role: 'viewer',
     scope: ({ databaseId }, catalog) => environmentsOfDatabase(catalog, databaseId),
-    input: z.object({ databaseId: idSchema }),
+    input: z.strictObject({ databaseId: idSchema }),
     output: databaseDetailSchema,
     rest: { method: 'GET', path: '/databases/{databaseId}', summary: 'One database, with its policy and stores' },
   }).query(({ ctx: { parts }, input: { databaseId } }) => databaseDetailOf(parts, databaseId)),
@@ -57,7 +57,10 @@ export const databasesRouter = router({
       ...environmentsOfDatabase(catalog, databaseId),
       ...environmentsOfAgent(catalog, agentId),
     ],
-    input: z.object({ databaseId: idSchema, agentId: idSchema.describe('The agent that looks after it from now on.') }),
+    input: z.strictObject({
+      databaseId: idSchema,
+      agentId: idSchema.describe('The agent that looks after it from now on.'),
+    }),
     output: databaseDetailSchema,
     rest: {
       method: 'POST',

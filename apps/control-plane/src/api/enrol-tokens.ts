@@ -7,7 +7,7 @@ export const enrolTokensRouter = router({
   create: guarded({
     role: 'admin',
     scope: ({ environment }) => [environment],
-    input: z.object({ environment: environmentNameSchema.describe('The first token for it makes it.') }),
+    input: z.strictObject({ environment: environmentNameSchema.describe('The first token for it makes it.') }),
     output: z
       .object({
         token: z.string().describe('Shown this once, and used once.'),
@@ -22,7 +22,7 @@ export const enrolTokensRouter = router({
       status: 201,
     },
   }).mutation(({ ctx: { caller, parts }, input: { environment } }) => {
-    const { token, expiresAt } = parts.enrolment.createToken(environment, caller.keyId);
+    const { token, expiresAt } = parts.enrolment.createToken({ environment, by: caller.keyId });
     return { token, environment, expiresAt: moment(expiresAt) };
   }),
 });

@@ -26,7 +26,7 @@ export const environmentsRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object(pageInput),
+    input: z.strictObject(pageInput),
     output: pageOutput(environmentSchema),
     rest: { method: 'GET', path: '/environments', summary: 'The environments that this key is for' },
   }).query(({ ctx: { caller, parts }, input: { cursor, limit } }) => {

@@ -1,10 +1,10 @@
 import { CodedError } from '@strideiq/core';
 import { initTRPC } from '@trpc/server';
 import type { OpenApiMeta } from 'trpc-to-openapi';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Catalog } from '../catalog/open-catalog.ts';
 import type { Role } from '../catalog/schema.ts';
-import { ControlPlaneError } from '../errors.ts';
+import { ControlPlaneError, type ControlPlaneErrorCode } from '../errors.ts';
 import { mayAct, mayReach, type Caller } from '../keys/caller.ts';
 import type { ApiContext } from './context.ts';
 import { problemOf, trpcErrorOf } from './problem.ts';
@@ -26,7 +26,7 @@ export interface Rest {
   /** Default 200. 202 where work starts, 201 where something is made. */
   status?: 200 | 201 | 202;
   /** Codes that this procedure answers beside those that all do. */
-  errors?: readonly (keyof typeof import('../errors.ts').statusOfCode)[];
+  errors?: readonly ControlPlaneErrorCode[];
   /** Whether `Idempotency-Key` means something. */
   idempotent?: boolean;
 }
@@ -136,6 +136,24 @@ function notReached({ name, environments }: Caller, needed: readonly string[] | 
   );
 }
 
-function openApiOf({ method, path, summary }: Rest): NonNullable<OpenApiMeta['openapi']> {
-  return { method, path, summary, tags: [path.split('/')[1] ?? ''], protect: true };
+const idempotencyKey = z.object({
+  'Idempotency-Key': z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('The same request again by the same key is one run.'),
+});
+
+function openApiOf({ method, path, summary, idempotent }: Rest): NonNullable<OpenApiMeta['openapi']> {
+  return {
+    method,
+    path,
+    summary,
+    tags: [path.split('/')[1] ?? ''],
+    protect: true,
+    // Told by `http/open-api.ts`, as problem details.
+    errorResponses: [],
+    ...(idempotent === true ? { requestHeaders: idempotencyKey } : {}),
+  };
 }

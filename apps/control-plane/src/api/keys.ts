@@ -30,7 +30,7 @@ export const keysRouter = router({
   list: guarded({
     role: 'admin',
     scope: 'listed',
-    input: z.object(pageInput),
+    input: z.strictObject(pageInput),
     output: pageOutput(keySchema),
     rest: { method: 'GET', path: '/keys', summary: 'The API keys that reach no further than this one' },
   }).query(({ ctx: { caller, parts }, input: { cursor, limit } }) => {
@@ -52,7 +52,8 @@ export const keysRouter = router({
   create: guarded({
     role: 'admin',
     scope: ({ environments }) => environments ?? 'all',
-    input: z.object({
+    // Nothing is left to a default here: a key with a misspelt limit would be one without.
+    input: z.strictObject({
       name: z.string().trim().min(1).max(200),
       role: z.enum(roles),
       environments: z
@@ -60,13 +61,12 @@ export const keysRouter = router({
         .min(1)
         .max(1000)
         .nullable()
-        .optional()
-        .describe('Left out or null: all, also those to come.'),
+        .describe('Null: all, also those to come.'),
       expiresAt: momentSchema.nullable().optional().describe('Left out or null: until it is revoked.'),
     }),
     output: keySchema.extend({ key: z.string().describe('Shown this once.') }).meta({ id: 'NewKey' }),
     rest: { method: 'POST', path: '/keys', summary: 'Makes an API key', status: 201 },
-  }).mutation(({ ctx: { caller, parts }, input: { name, role, environments = null, expiresAt } }) => {
+  }).mutation(({ ctx: { caller, parts }, input: { name, role, environments, expiresAt } }) => {
     const ends = expiresAt === undefined || expiresAt === null ? null : Date.parse(expiresAt);
     checkExpiry(ends, caller, parts.now());
     const { key, row } = parts.keys.create({ name, role, environments, expiresAt: ends }, caller.keyId);
@@ -76,7 +76,7 @@ export const keysRouter = router({
   revoke: guarded({
     role: 'admin',
     scope: ({ keyId }, catalog) => reachOfKey(catalog, keyId),
-    input: z.object({ keyId: idSchema }),
+    input: z.strictObject({ keyId: idSchema }),
     output: keySchema,
     rest: { method: 'POST', path: '/keys/{keyId}/revoke', summary: 'Takes a key out of use, at once' },
   }).mutation(({ ctx: { caller, parts }, input: { keyId } }) => keyOf(parts.keys.revoke(keyId, caller.keyId))),

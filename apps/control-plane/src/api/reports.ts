@@ -28,7 +28,11 @@ export const reportsRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({ ...pageInput, environment: environmentNameSchema.optional(), agentId: idSchema.optional() }),
+    input: z.strictObject({
+      ...pageInput,
+      environment: environmentNameSchema.optional(),
+      agentId: idSchema.optional(),
+    }),
     output: pageOutput(rejectedReportSchema),
     rest: { method: 'GET', path: '/reports', summary: 'What agents reported and was not taken; the newest first' },
   }).query(({ ctx: { caller, parts }, input: { cursor, limit, environment, agentId } }) => {

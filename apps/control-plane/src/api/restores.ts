@@ -3,18 +3,18 @@ import { z } from 'zod';
 import { ControlPlaneError } from '../errors.ts';
 import { guarded, router } from './guarded.ts';
 import { environmentsOfAgent, environmentsOfBackup, environmentsOfDatabase } from './owners.ts';
-import { requesterOf, startedSchema, workErrors } from './work.ts';
+import { requesterOf, started, startedSchema, workErrors } from './work.ts';
 
 const inputSchema = z
-  .object({
+  .strictObject({
     backupId: idSchema.optional().describe('What to restore; or `databaseId` with `latest`.'),
     databaseId: idSchema.optional().describe('Whose newest good backup to restore.'),
     latest: z.literal(true).optional(),
-    target: z.object({
+    target: z.strictObject({
       agentId: idSchema.describe('The agent that restores.'),
-      databaseId: idSchema
+      viaDatabaseId: idSchema
         .optional()
-        .describe('On whose server, where that agent looks after several; default: the restored one’s own.'),
+        .describe('On whose server, where that agent looks after several: one of its databases.'),
       mode: z.enum(['fresh', 'inPlace', 'tables']).describe('This version restores `fresh` alone.'),
       database: z.string().min(1).max(100).describe('Name of the new database.'),
       tables: z.array(z.string()).max(1000).optional(),
@@ -47,16 +47,16 @@ export const restoresRouter = router({
       errors: [...workErrors, 'BackupNotRestorable', 'CopyUnreachable', 'TargetAmbiguous'],
       idempotent: true,
     },
-  }).mutation(({ ctx, input: { backupId, databaseId = '', target } }) => {
-    if (target.mode !== 'fresh') throw modeUnknown(target.mode);
-    return ctx.parts.work.restore(requesterOf(ctx), {
-      source: backupId === undefined ? { databaseId } : { backupId },
-      target: {
-        agentId: target.agentId,
-        ...(target.databaseId === undefined ? {} : { databaseId: target.databaseId }),
-        into: target.database,
-      },
-    });
+  }).mutation(async ({ ctx, input: { backupId, databaseId = '', target } }) => {
+    const { agentId, mode, database, viaDatabaseId } = target;
+    if (mode !== 'fresh') throw modeUnknown(mode);
+    return started(
+      ctx.parts.work.requestRestore(
+        backupId === undefined ? { databaseId, latest: true } : { backupId },
+        { agentId, mode, database, ...(viaDatabaseId === undefined ? {} : { viaDatabaseId }) },
+        requesterOf(ctx),
+      ),
+    );
   }),
 });
 

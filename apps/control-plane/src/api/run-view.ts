@@ -2,6 +2,7 @@ import { runStates } from '@strideiq/core';
 import { eq, inArray } from 'drizzle-orm';
 import { z } from 'zod';
 import { databases, keys, runs } from '../catalog/schema.ts';
+import type { LiveProgress } from '../runs/live-runs.ts';
 import type { ApiParts } from './context.ts';
 import { moment, momentSchema } from './moments.ts';
 import { missing } from './owners.ts';
@@ -53,7 +54,7 @@ interface RunRow {
 }
 
 /** These runs, each with how far it is by its agent's last word. */
-export function runsOf({ catalog, live }: Pick<ApiParts, 'catalog' | 'live'>, rows: readonly RunRow[]): Run[] {
+export function runsOf({ catalog, liveRuns }: Pick<ApiParts, 'catalog' | 'liveRuns'>, rows: readonly RunRow[]): Run[] {
   const askers = rows.flatMap(({ run }) => (run.requestedBy === null ? [] : [run.requestedBy]));
   const names = new Map(
     catalog
@@ -81,7 +82,7 @@ export function runsOf({ catalog, live }: Pick<ApiParts, 'catalog' | 'live'>, ro
       finishedAt: moment(run.hostFinishedAt),
       endedAt: moment(run.endedAt),
       backupId: run.backupId,
-      ...farOf(run, live.progressOf(run.id)),
+      ...farOf(run, liveRuns.progressOf(run.id)),
       warnings: run.outcome?.warnings ?? [],
       restore:
         restore === undefined
@@ -99,7 +100,7 @@ export function runsOf({ catalog, live }: Pick<ApiParts, 'catalog' | 'live'>, ro
 }
 
 /** @throws ControlPlaneError `NotFound` */
-export function runOf(parts: Pick<ApiParts, 'catalog' | 'live'>, runId: string): Run {
+export function runOf(parts: Pick<ApiParts, 'catalog' | 'liveRuns'>, runId: string): Run {
   const rows = parts.catalog
     .select({ run: runs, database: databases })
     .from(runs)
@@ -111,7 +112,7 @@ export function runOf(parts: Pick<ApiParts, 'catalog' | 'live'>, runId: string):
 
 type Far = Pick<Run, 'progress' | 'phase' | 'table' | 'rows' | 'bytes' | 'rawBytes'>;
 
-function farOf({ state }: { state: Run['state'] }, live: ReturnType<ApiParts['live']['progressOf']>): Far {
+function farOf({ state }: { state: Run['state'] }, live: LiveProgress | undefined): Far {
   const far: Far = {
     progress: live?.fraction ?? null,
     phase: live?.phase ?? null,

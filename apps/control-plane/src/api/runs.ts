@@ -3,6 +3,7 @@ import { and, asc, desc, eq, gt, inArray } from 'drizzle-orm';
 import { z } from 'zod';
 import { databases, runLog, runs } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
+import { isOpen } from '../runs/open-states.ts';
 import { environmentNameSchema } from './environments.ts';
 import { followRun } from './follow-run.ts';
 import { guarded, guardedStream, router } from './guarded.ts';
@@ -10,9 +11,12 @@ import { moment, momentSchema } from './moments.ts';
 import { environmentsOfRun } from './owners.ts';
 import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
 import { runOf, runSchema, runsOf } from './run-view.ts';
-import { requesterOf, startedSchema, workErrors } from './work.ts';
+import { requesterOf, started, startedSchema, workErrors } from './work.ts';
 
-const ofRun = z.object({ runId: idSchema });
+/** For callers within the process, which end it by `return`. */
+const neverGone = new AbortController().signal;
+
+const ofRun = z.strictObject({ runId: idSchema });
 
 export const logLineSchema = z
   .object({
@@ -27,7 +31,7 @@ export const runsRouter = router({
   list: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({
+    input: z.strictObject({
       ...pageInput,
       environment: environmentNameSchema.optional(),
       databaseId: idSchema.optional(),
@@ -95,7 +99,7 @@ export const runsRouter = router({
       .orderBy(asc(runLog.seq))
       .limit(limit)
       .all();
-    const over = rows.length < limit && (runStates.isFinal(state) || state === 'lost');
+    const over = rows.length < limit && !isOpen(state);
     return {
       items: rows.map(({ hostAt, level, text }) => ({ at: moment(hostAt), level, text })),
       nextCursor: over ? null : String(rows.at(-1)?.seq ?? after),
@@ -114,14 +118,14 @@ export const runsRouter = router({
       status: 202,
       errors: [...workErrors, 'RunNotActive'],
     },
-  }).mutation(({ ctx, input: { runId } }) => ctx.parts.work.cancel(requesterOf(ctx), { runId })),
+  }).mutation(async ({ ctx, input: { runId } }) => started(ctx.parts.work.cancelRun(runId, requesterOf(ctx)))),
 
   /** The run as it is, and again at each change, until it has ended. */
   follow: guardedStream({
     role: 'viewer',
     scope: ({ runId }, catalog) => environmentsOfRun(catalog, runId),
     input: ofRun,
-  }).subscription(({ ctx: { parts }, input: { runId }, signal }) => followRun(parts, runId, signal)),
+  }).subscription(({ ctx, input: { runId }, signal }) => followRun(ctx, runId, signal ?? neverGone)),
 });
 
 function seqOf(cursor: string): number {

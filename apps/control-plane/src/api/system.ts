@@ -1,7 +1,8 @@
-import { count, eq, inArray } from 'drizzle-orm';
+import { count, eq, inArray, isNotNull } from 'drizzle-orm';
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { z } from 'zod';
 import { agents, backups, databases, environments, roles, runs } from '../catalog/schema.ts';
+import { openRunStates } from '../runs/open-states.ts';
 import { controlPlaneVersion } from '../version.ts';
 import { guarded, router } from './guarded.ts';
 import { moment, momentSchema } from './moments.ts';
@@ -10,7 +11,7 @@ export const systemRouter = router({
   info: guarded({
     role: 'viewer',
     scope: 'system',
-    input: z.object({}),
+    input: z.strictObject({}),
     output: z
       .object({
         version: z.string(),
@@ -18,7 +19,7 @@ export const systemRouter = router({
         startedAt: momentSchema,
         uptimeSeconds: z.number(),
         environments: z.int(),
-        agents: z.int(),
+        agents: z.int().describe('Enrolled, and not revoked.'),
         agentsConnected: z.int(),
         databases: z.int(),
         backups: z.int().describe('That succeeded.'),
@@ -30,11 +31,8 @@ export const systemRouter = router({
     const { catalog, startedAt } = parts;
     const all = (table: SQLiteTable) => catalog.select({ count: count() }).from(table).all()[0]?.count ?? 0;
     const [succeeded] = catalog.select({ count: count() }).from(backups).where(eq(backups.state, 'succeeded')).all();
-    const [active] = catalog
-      .select({ count: count() })
-      .from(runs)
-      .where(inArray(runs.state, ['queued', 'dispatched', 'running', 'cancelling']))
-      .all();
+    const [active] = catalog.select({ count: count() }).from(runs).where(inArray(runs.state, openRunStates)).all();
+    const enrolled = catalog.select({ id: agents.id }).from(agents).where(isNotNull(agents.credentialHash)).all();
     const now = parts.now();
     return {
       version: controlPlaneVersion,
@@ -42,8 +40,8 @@ export const systemRouter = router({
       startedAt: moment(startedAt),
       uptimeSeconds: Math.floor((now - startedAt) / 1000),
       environments: all(environments),
-      agents: all(agents),
-      agentsConnected: parts.connections.count,
+      agents: enrolled.length,
+      agentsConnected: enrolled.filter(({ id }) => parts.connections.isConnected(id)).length,
       databases: all(databases),
       backups: succeeded?.count ?? 0,
       runsActive: active?.count ?? 0,
@@ -53,7 +51,7 @@ export const systemRouter = router({
   whoami: guarded({
     role: 'viewer',
     scope: 'listed',
-    input: z.object({}),
+    input: z.strictObject({}),
     output: z
       .object({
         keyId: z.string(),

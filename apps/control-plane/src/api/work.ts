@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ControlPlaneErrorCode } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
+import type { Requested, Requester } from '../runs/requests.ts';
 import type { ApiContext } from './context.ts';
 
 /** What starts work answers with the run, which `runs` shows. */
@@ -14,15 +15,15 @@ export const workErrors = [
   'IdempotencyKeyReused',
 ] as const satisfies ControlPlaneErrorCode[];
 
-/** Who asks for work. */
-export interface Requester {
-  keyId: string;
-  environments: readonly string[] | null;
-  /** The header `Idempotency-Key`: asked again by it, the answer is the same run. */
-  idempotencyKey?: string | undefined;
+export function requesterOf({ caller, idempotencyKey }: ApiContext & { caller: Caller }): Requester {
+  return { keyId: caller.keyId, ...(idempotencyKey === undefined ? {} : { idempotencyKey }) };
 }
 
-export function requesterOf(ctx: ApiContext & { caller: Caller }): Requester {
-  const { keyId, environments } = ctx.caller;
-  return { keyId, environments, idempotencyKey: ctx.idempotencyKey };
+export function chosen(storeIds: string[] | undefined): { storeIds?: string[] } {
+  return storeIds === undefined ? {} : { storeIds };
+}
+
+/** What callers learn of work that was taken on. */
+export async function started(requested: Promise<Requested>): Promise<{ runId: string }> {
+  return { runId: (await requested).runId };
 }

@@ -1,0 +1,2 @@
+export { configurationJsonSchema, loadConfiguration } from './load.ts';
+export type { ControlPlaneConfiguration, OwnStoreConfiguration } from './schema.ts';
