@@ -1,1 +1,8 @@
-export { openDatabase, type OpenOptions, type SqliteDatabase } from './open-database.ts';
+export {
+  DatabaseInUse,
+  DatabaseNewer,
+  openDatabase,
+  whileClosed,
+  type OpenOptions,
+  type SqliteDatabase,
+} from './open-database.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openDatabase } from './open-database.ts';
+import { DatabaseInUse, DatabaseNewer, openDatabase, whileClosed } from './open-database.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -56,7 +56,7 @@ test.each([
 
 test('a database of a newer program is refused', () => {
   open(migrations('v2', [first, rebuild])).$client.close();
-  expect(() => open(migrations('v1', [first]))).toThrow(/newer version/);
+  expect(() => open(migrations('v1', [first]))).toThrow(DatabaseNewer);
 });
 
 test('a process that has the database open is not robbed of it by a migration', async () => {
@@ -92,4 +92,13 @@ test('a process that has the database open is not robbed of it by a migration', 
   child.stdin.write('go');
   await ended;
   expect(said).toBe('begun[{"id":7}]');
+});
+
+test('its files are touched only while no process has it open', () => {
+  const database = open(migrations('v1', [first]));
+  const file = join(directory, 'a.db');
+  expect(() => whileClosed(file, () => 'touched')).toThrow(DatabaseInUse);
+  database.$client.close();
+  expect(whileClosed(file, () => 'touched')).toBe('touched');
+  open(migrations('v1', [first])).$client.close();
 });

@@ -23,15 +23,15 @@ const lockTimeoutMs = 60_000;
 /**
  * Opens a database, making and migrating it where needed. WAL and synchronous=FULL: what was written is there after a
  * power cut. Several processes of one version may have it open at a time.
- * @throws the system's or SQLite's error, or one that says that a process of an older version has it open; the file is
- *   then as it was
+ * @throws DatabaseNewer, DatabaseInUse where a process of an older version has it open, the system's or SQLite's error;
+ *   the file is then as it was
  */
 export function openDatabase<Schema extends Record<string, unknown>>({
   file,
   schema,
   migrationsFolder,
 }: OpenOptions<Schema>): SqliteDatabase<Schema> {
-  const lock = new Database(join(dirname(file), 'migration.lock'), { timeout: lockTimeoutMs });
+  const lock = new Database(lockFileOf(file), { timeout: lockTimeoutMs });
   try {
     while (isBehind(file, migrationsFolder)) alone(lock, () => migrateOnCopy(file, migrationsFolder));
     // Held for as long as the database is open: whoever writes to it would write to a file that a migration replaced.
@@ -53,20 +53,50 @@ export function openDatabase<Schema extends Record<string, unknown>>({
   }
 }
 
+/**
+ * Does something to the files of a database while no process has it open, and none can open it.
+ * @throws DatabaseInUse at once, where one has
+ */
+export function whileClosed<Result>(file: string, work: () => Result): Result {
+  const lock = new Database(lockFileOf(file), { timeout: 0 });
+  try {
+    return alone(lock, work);
+  } finally {
+    lock.close();
+  }
+}
+
+function lockFileOf(file: string): string {
+  return join(dirname(file), 'migration.lock');
+}
+
 /** One process at a time, and none that has it open: SQLite's own lock on a file, which the kernel lets go of when its holder dies. */
-function alone(lock: Database.Database, work: () => void): void {
+function alone<Result>(lock: Database.Database, work: () => Result): Result {
   try {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
-    throw new Error(
-      'it is of an older version, and a program of that version has it open; stop that one, and then start this again',
-      { cause },
-    );
+    throw new DatabaseInUse({ cause });
   }
   try {
-    work();
+    return work();
   } finally {
     lock.exec('ROLLBACK');
+  }
+}
+
+/** Another process has the database open. */
+export class DatabaseInUse extends Error {
+  constructor(options?: ErrorOptions) {
+    super('another program has it open; stop that one, and then start this again', options);
+    this.name = 'DatabaseInUse';
+  }
+}
+
+/** The database is of a newer program, whose tables this one does not know. */
+export class DatabaseNewer extends Error {
+  constructor() {
+    super('it was written by a newer version of this program');
+    this.name = 'DatabaseNewer';
   }
 }
 
@@ -109,7 +139,7 @@ function migrateOnCopy(file: string, migrationsFolder: string): void {
   for (const end of ['-wal', '-shm']) rmSync(file + end, { force: true });
 }
 
-/** @throws Error where the database is of a newer program, whose tables this one does not know */
+/** @throws DatabaseNewer */
 function migrationsPending(client: Database.Database, migrationsFolder: string): boolean {
   const applied = client
     .prepare("SELECT count(*) AS tables FROM sqlite_master WHERE name = '__drizzle_migrations'")
@@ -117,6 +147,6 @@ function migrationsPending(client: Database.Database, migrationsFolder: string):
   if (applied.tables === 0) return true;
   const { done } = client.prepare('SELECT count(*) AS done FROM __drizzle_migrations').get() as { done: number };
   const known = readMigrationFiles({ migrationsFolder }).length;
-  if (done > known) throw new Error('it was written by a newer version of this program');
+  if (done > known) throw new DatabaseNewer();
   return done < known;
 }

@@ -1,4 +1,4 @@
-import { openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
+import { DatabaseInUse, DatabaseNewer, openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../errors.ts';
@@ -23,11 +23,32 @@ export function openCatalog(dataDir: string): Catalog {
     chmodSync(dataDir, 0o700);
     return openDatabase({ file: join(dataDir, catalogFile), schema, migrationsFolder });
   } catch (cause) {
-    throw new ControlPlaneError(
+    throw unusable(dataDir, cause);
+  }
+}
+
+function unusable(dataDir: string, cause: unknown): ControlPlaneError {
+  const file = join(dataDir, catalogFile);
+  if (cause instanceof DatabaseNewer) {
+    return new ControlPlaneError(
       'DataUnusable',
-      `The data directory ${dataDir} cannot be used: ${(cause as Error).message}.`,
-      'It must be a folder that this user may write to; name another one by STRIDEIQ_DATA_DIR or dataDir.',
+      `The catalog ${file} was written by a newer version of the control plane.`,
+      'Start that version, or put back a copy of the catalog that is older: strideiq-control-plane catalog restore FILE',
       { cause },
     );
   }
+  if (cause instanceof DatabaseInUse) {
+    return new ControlPlaneError(
+      'DataUnusable',
+      `The catalog ${file} is of an older version, and a program of that version has it open.`,
+      'Stop that one first: the catalog is brought up to date while nobody uses it.',
+      { cause },
+    );
+  }
+  return new ControlPlaneError(
+    'DataUnusable',
+    `The data directory ${dataDir} cannot be used: ${(cause as Error).message}.`,
+    'It must be a folder that this user may write to; name another one by STRIDEIQ_DATA_DIR or dataDir.',
+    { cause },
+  );
 }
