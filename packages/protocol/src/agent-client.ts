@@ -51,6 +51,8 @@ export function openAgentClient({ url, credential, onClose, ca }: AgentClientOpt
       this.on('unexpected-response', (request, response) => {
         const said = response.headers['x-strideiq-error'];
         why = `the control plane answered ${response.statusCode} ${typeof said === 'string' ? said : (response.statusMessage ?? '')}`;
+        // First: ending the socket gives it another reason.
+        end();
         response.resume();
         request.destroy();
         this.terminate();
