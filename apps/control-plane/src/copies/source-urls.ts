@@ -1,30 +1,153 @@
-import type { Presigned, SourceUrls as Urls } from '@strideiq/protocol';
-import type { AgentConnections } from '../agents/agent-connections.ts';
-import type { Catalog } from '../catalog/open-catalog.ts';
+import { paragraphOf } from '@strideiq/core';
+import type { CommandOf, Presigned, SourceUrls as Urls } from '@strideiq/protocol';
+import { and, eq } from 'drizzle-orm';
+import { recordAudit } from '../audit/audit.ts';
+import { backups, commands, databases, runs } from '../catalog/schema.ts';
+import { commandUnknown } from '../commands/acknowledge.ts';
+import { ControlPlaneError } from '../errors.ts';
+import { commit, type NewsParts } from '../runs/news.ts';
+import { isOpen } from '../runs/open-states.ts';
+import { copiesOf, isReadable, namesOf, type BackupCopy } from './backup-copies.ts';
+import { PresignRequests } from './presign-requests.ts';
 import type { OpenOwnStore } from './own-stores.ts';
+import { whyNoPresign } from './presigning.ts';
+import type { AgentConnections } from '../agents/agent-connections.ts';
 
-export interface SourceUrlsParts {
-  catalog: Catalog;
+export interface SourceUrlsParts extends NewsParts {
   now: () => number;
   connections: AgentConnections;
   openOwnStore: OpenOwnStore;
+  /** How long an agent may take to answer. Default 30 s. */
+  presignTimeoutMs?: number;
+}
+
+/** How long URLs are good for; a restore that takes longer asks for others. */
+const expiresInSeconds = 3600;
+
+/** What a restore's command says of its source, and what the catalog knows of it. */
+interface Source {
+  agentId: string;
+  commandId: string;
+  runId: string;
+  backup: typeof backups.$inferSelect;
+  database: typeof databases.$inferSelect;
+  /** Those of the command's key that can be read. */
+  found: BackupCopy[];
 }
 
 /** URLs by which a restore reads a copy that its host has no store for. They are secrets: never stored, never logged. */
 export class SourceUrls {
   readonly #parts: SourceUrlsParts;
+  readonly #presigns: PresignRequests;
+  readonly #asked = new Map<string, Promise<Urls>>();
 
   constructor(parts: SourceUrlsParts) {
     this.#parts = parts;
+    this.#presigns = new PresignRequests(parts);
   }
 
-  /** @throws ControlPlaneError `CommandUnknown`, `RunNotActive`, `CopyUnreachable`, `PresignFailed` */
+  /**
+   * For the agent that the restore was sent to, and while its run lives. Asked again while it is under way, the answer is
+   * the same.
+   * @throws ControlPlaneError `CommandUnknown`, `RunNotActive`, `CopyUnreachable`, `PresignFailed`
+   */
   async urlsFor(agentId: string, commandId: string): Promise<Urls> {
-    throw new Error(`${this.#parts.now()} ${agentId} ${commandId}`);
+    const source = this.#sourceOf(agentId, commandId);
+    const before = this.#asked.get(commandId);
+    if (before) return await before;
+    const making = this.#make(source).finally(() => this.#asked.delete(commandId));
+    this.#asked.set(commandId, making);
+    return await making;
   }
 
   /** Takes an agent's answer to `presign`; one that nobody waits for is ignored. */
   answer(agentId: string, presigned: Presigned): void {
-    throw new Error(`${agentId} ${presigned.commandId}`);
+    this.#presigns.answer(agentId, presigned);
   }
+
+  #sourceOf(agentId: string, commandId: string): Source {
+    const { catalog } = this.#parts;
+    const ofAgent = and(eq(commands.id, commandId), eq(commands.agentId, agentId));
+    const command = catalog.select().from(commands).where(ofAgent).get();
+    if (command?.kind !== 'restoreFresh' || command.runId === null) throw commandUnknown(commandId);
+    const { runId } = command;
+    const run = catalog.select().from(runs).where(eq(runs.id, runId)).get();
+    if (!run || !isOpen(run.state)) {
+      throw new ControlPlaneError(
+        'RunNotActive',
+        `The run ${runId} is ${run?.state ?? 'none'}.`,
+        'End it on the host.',
+      );
+    }
+    const { backupId, source } = command.body as CommandOf<'restoreFresh'>['body'];
+    const backup = catalog.select().from(backups).where(eq(backups.id, backupId)).get();
+    const database = backup && catalog.select().from(databases).where(eq(databases.id, backup.databaseId)).get();
+    if (!database) throw copyUnreachable(backupId, ['the catalog does not know it any more']);
+    const found = copiesOf(catalog, backupId).filter((each) => isReadable(each) && each.copy.key === source.key);
+    return { agentId, commandId, runId, backup, database, found };
+  }
+
+  async #make(source: Source): Promise<Urls> {
+    const { now } = this.#parts;
+    const why: string[] = [];
+    for (const found of source.found) {
+      const names = namesOf(found, source.database.name);
+      if (found.store.type !== 's3' || !names) continue;
+      const keys = [names.dump, names.manifest, ...(source.backup.hasPrivileges ? [names.privileges] : [])];
+      const expiresAt = new Date(now() + expiresInSeconds * 1000).toISOString();
+      try {
+        const made = (await this.#byOwnRights(found, keys)) ?? (await this.#byItsAgent(source.database, found, keys));
+        const [dump, manifest, privileges = null] = made.urls;
+        if (dump === undefined || manifest === undefined) continue;
+        this.#noteDownload(source, found, made.by);
+        return { dump, manifest, privileges, expiresAt };
+      } catch (error) {
+        why.push(`${found.store.location}: ${paragraphOf(error)}`);
+      }
+    }
+    throw copyUnreachable(source.backup.id, why);
+  }
+
+  async #byOwnRights({ store }: BackupCopy, keys: string[]): Promise<Made | undefined> {
+    const own = store.s3 === null ? undefined : await this.#parts.openOwnStore(store);
+    if (!own?.presign) return undefined;
+    const presign = own.presign.bind(own);
+    return {
+      by: 'control-plane',
+      urls: await Promise.all(keys.map(async (key) => await presign(key, { expiresInSeconds }))),
+    };
+  }
+
+  async #byItsAgent(database: Source['database'], { store }: BackupCopy, keys: string[]): Promise<Made> {
+    const { catalog, connections } = this.#parts;
+    const whyNot = whyNoPresign(catalog, connections, database);
+    if (whyNot !== undefined) {
+      const cure = 'Give the control plane credentials for the bucket, or see to the source host.';
+      throw new ControlPlaneError('PresignFailed', `The control plane has no credentials for it, and ${whyNot}.`, cure);
+    }
+    const body = { storeId: store.id, keys, expiresInSeconds };
+    return { by: `agent:${database.agentId}`, urls: await this.#presigns.ask(database.id, body) };
+  }
+
+  /** Before the URLs are handed out: whoever has them may read. */
+  #noteDownload({ agentId, commandId, runId, backup, database }: Source, { store }: BackupCopy, by: string): void {
+    const detail = { runId, commandId, storeId: store.id, by };
+    const entry = { actor: `agent:${agentId}`, action: 'copy.download', subject: backup.id, detail };
+    commit(this.#parts, (tx) => {
+      recordAudit(tx, { ...entry, environment: database.environment }, this.#parts.now());
+    });
+  }
+}
+
+interface Made {
+  by: string;
+  urls: string[];
+}
+
+function copyUnreachable(backupId: string, why: readonly string[]): ControlPlaneError {
+  return new ControlPlaneError(
+    'CopyUnreachable',
+    `There are no URLs for the backup ${backupId}: ${why.join('; ') || 'no store holds a good copy of it any more'}.`,
+    'Give the control plane credentials for the bucket, or have the source agent connected with presign in its `allow`.',
+  );
 }

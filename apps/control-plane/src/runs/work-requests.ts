@@ -1,6 +1,10 @@
 import type { AgentConnections } from '../agents/agent-connections.ts';
 import type { Catalog } from '../catalog/open-catalog.ts';
+import { requestBackup } from '../backups/request-backup.ts';
 import type { OpenOwnStore } from '../copies/own-stores.ts';
+import { requestRestore } from '../restores/request-restore.ts';
+import { requestVerify } from '../verifies/request-verify.ts';
+import { cancelRun } from './cancel-run.ts';
 import type { LiveRuns } from './live-runs.ts';
 import type { BackupRequest, Requested, Requester, RestoreTarget, RestoreWhat, VerifyRequest } from './requests.ts';
 
@@ -29,21 +33,25 @@ export class WorkRequests {
 
   /** @throws ControlPlaneError also `InputInvalid` for stores that are not the database's */
   async requestBackup(request: BackupRequest, requester: Requester): Promise<Requested> {
-    throw new Error(`${this.#parts.now()} ${request.databaseId} ${requester.keyId}`);
+    return requestBackup(this.#parts, request, requester);
   }
 
-  /** @throws ControlPlaneError also `BackupNotRestorable` where there is no copy to read */
+  /** @throws ControlPlaneError also `BackupNotRestorable` where there is no copy to read, `InputInvalid` */
   async requestVerify(request: VerifyRequest, requester: Requester): Promise<Requested> {
-    throw new Error(`${this.#parts.now()} ${request.backupId} ${requester.keyId}`);
+    return requestVerify(this.#parts, request, requester);
   }
 
   /** @throws ControlPlaneError also `InputInvalid`, `BackupNotRestorable`, `CopyUnreachable`, `TargetAmbiguous` */
   async requestRestore(what: RestoreWhat, target: RestoreTarget, requester: Requester): Promise<Requested> {
-    throw new Error(`${this.#parts.now()} ${JSON.stringify(what)} ${target.agentId} ${requester.keyId}`);
+    return await requestRestore(this.#parts, what, target, requester);
   }
 
-  /** @throws ControlPlaneError also `RunNotActive` */
+  /**
+   * Asks the host to end a run; one that it cannot have heard of ends at once. While that is under way already, it asks
+   * for nothing more.
+   * @throws ControlPlaneError also `RunNotActive`
+   */
   async cancelRun(runId: string, requester: Requester): Promise<Requested> {
-    throw new Error(`${this.#parts.now()} ${runId} ${requester.keyId}`);
+    return cancelRun(this.#parts, runId, requester);
   }
 }

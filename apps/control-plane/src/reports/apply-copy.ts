@@ -1,0 +1,48 @@
+import { copyStates, type CopyState } from '@strideiq/core';
+import type { CopyReport } from '@strideiq/protocol';
+import { and, eq } from 'drizzle-orm';
+import { copies } from '../catalog/schema.ts';
+import { isOwnStore, notOwned, ownBackupOrNew, ownDatabase, ownRunOrNew } from './owned.ts';
+import type { Reported } from './reported.ts';
+
+/** States in which a copy is being deleted, or is: what reading it back shows is then no reason to go anywhere but by the table. */
+const leaving: readonly CopyState[] = ['deleting', 'deleted', 'locked'];
+
+/** What reading a copy back, or looking for it, has shown. */
+export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: CopyReport): void {
+  const { runId, databaseId, backupId, storeId, key, state, sizeBytes, problems } = said;
+  ownDatabase(tx, agentId, databaseId);
+  const backup = ownBackupOrNew(tx, databaseId, backupId) ?? notOwned('backup', backupId);
+  if (!isOwnStore(tx, databaseId, storeId)) notOwned('store', storeId);
+  if (runId !== undefined) ownRunOrNew(tx, agentId, runId);
+  const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId));
+  const known = tx.select().from(copies).where(ofCopy).get();
+  const from = known?.state ?? copyStates.initial;
+  let to: CopyState = from;
+  for (const step of stepsTo(from, state)) to = copyStates.move(to, step);
+  const told = {
+    key,
+    state: to,
+    changedAt: now,
+    ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    // When it was read back, not when we heard of it; a host whose clock is ahead does not make it newer than now.
+    ...(state === 'verified' ? { verifiedAt: Math.min(hostAt, now) } : {}),
+    errorCode: errorCodeOf[state],
+    error: problems.length === 0 ? null : problems.join('\n'),
+  };
+  tx.insert(copies)
+    .values({ backupId, storeId, ...told })
+    .onConflictDoUpdate({ target: [copies.backupId, copies.storeId], set: told })
+    .run();
+  news.runChanged(runId ?? backup.runId);
+}
+
+const errorCodeOf = { verified: null, corrupt: 'CopyCorrupt', missing: 'CopyMissing' } as const;
+
+/** @throws CoreError `IllegalTransition` */
+function stepsTo(from: CopyState, said: CopyReport['state']): CopyState[] {
+  // Looked for again with the same finding: nothing but the details changes. Reading back anew is a step, with its moment.
+  if (from === said && !copyStates.canMove(from, said)) return [];
+  if (leaving.includes(from) || copyStates.canMove(from, said)) return [copyStates.move(from, said)];
+  return copyStates.path(from, said) ?? [copyStates.move(from, said)];
+}

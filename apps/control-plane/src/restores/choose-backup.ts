@@ -1,0 +1,66 @@
+import { and, desc, eq, exists, inArray, lte, sql } from 'drizzle-orm';
+import { backups, copies, databases } from '../catalog/schema.ts';
+import type { CatalogReader } from '../copies/backup-copies.ts';
+import { ControlPlaneError } from '../errors.ts';
+import type { RestoreWhat } from '../runs/requests.ts';
+
+export type BackupRow = typeof backups.$inferSelect;
+
+/** How far a host's clock may be ahead before a backup of its is taken for one of the future. */
+const clockToleranceMs = 60_000;
+
+/**
+ * The backup to restore. The newest is by the moment that its data are of; one that is dated in the future, by a clock that
+ * was off, never counts as the newest.
+ * @throws ControlPlaneError `NotFound`, `BackupNotRestorable`
+ */
+export function chooseBackup(tx: CatalogReader, what: RestoreWhat, now: number): BackupRow {
+  return 'backupId' in what ? backupById(tx, what.backupId) : newestOf(tx, what.databaseId, now);
+}
+
+function backupById(tx: CatalogReader, backupId: string): BackupRow {
+  const backup = tx.select().from(backups).where(eq(backups.id, backupId)).get();
+  if (!backup) {
+    throw new ControlPlaneError('NotFound', `There is no backup ${backupId}.`, '`strideiq backups` lists them.');
+  }
+  if (backup.state === 'succeeded') return backup;
+  throw new ControlPlaneError(
+    'BackupNotRestorable',
+    `The backup ${backupId} is ${backup.state}: no store has confirmed that it holds it whole.`,
+    'Choose one that has succeeded; `strideiq backups` lists them.',
+  );
+}
+
+function newestOf(tx: CatalogReader, databaseId: string, now: number): BackupRow {
+  const database = tx.select().from(databases).where(eq(databases.id, databaseId)).get();
+  if (!database) {
+    throw new ControlPlaneError('NotFound', `There is no database ${databaseId}.`, '`strideiq databases` lists them.');
+  }
+  const moment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
+  const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, ['stored', 'verified']));
+  const newest = tx
+    .select()
+    .from(backups)
+    .where(
+      and(
+        eq(backups.databaseId, databaseId),
+        eq(backups.state, 'succeeded'),
+        lte(moment, now + clockToleranceMs),
+        exists(
+          tx
+            .select({ one: sql`1` })
+            .from(copies)
+            .where(readable),
+        ),
+      ),
+    )
+    .orderBy(desc(moment), desc(backups.id))
+    .limit(1)
+    .get();
+  if (newest) return newest;
+  throw new ControlPlaneError(
+    'BackupNotRestorable',
+    `The database ${database.name} has no backup of which a good copy is known.`,
+    'Make one: `strideiq backup`.',
+  );
+}

@@ -1,0 +1,32 @@
+import { and, inArray, lt } from 'drizzle-orm';
+import type { Catalog } from '../catalog/open-catalog.ts';
+import { enrolTokens, idempotencyKeys, reports } from '../catalog/schema.ts';
+import { keepIdempotencyKeysMs } from './once.ts';
+
+const dayMs = 24 * 60 * 60_000;
+
+/** How long report ids are known: agents send none again that is older than 30 days, and a clock may be off. */
+const keepReportsMs = 60 * dayMs;
+
+/** How long a token that nobody can use any more is kept, for whoever asks what became of it. */
+const keepTokensMs = 30 * dayMs;
+
+/** Takes out what nobody needs any more. */
+export function prune({ catalog, now }: { catalog: Catalog; now: () => number }): void {
+  const at = now();
+  catalog.transaction(
+    (tx) => {
+      tx.delete(idempotencyKeys)
+        .where(lt(idempotencyKeys.createdAt, at - keepIdempotencyKeysMs))
+        .run();
+      tx.delete(reports)
+        // Both, so that the index is of use.
+        .where(and(inArray(reports.answer, ['accepted', 'rejected']), lt(reports.receivedAt, at - keepReportsMs)))
+        .run();
+      tx.delete(enrolTokens)
+        .where(lt(enrolTokens.expiresAt, at - keepTokensMs))
+        .run();
+    },
+    { behavior: 'immediate' },
+  );
+}
