@@ -1,0 +1,180 @@
+import { InvalidArgumentError, Option, Argument, type Command as CommanderCommand } from 'commander';
+import { contexts } from './access/contexts.ts';
+import { login } from './access/login.ts';
+import { logout } from './access/logout.ts';
+import { agents } from './agents/list.ts';
+import { audit } from './audit/audit.ts';
+import { backup } from './backups/backup.ts';
+import { backups } from './backups/list.ts';
+import { verify } from './backups/verify.ts';
+import { completion, shells } from './completion/completion.ts';
+import { databases } from './databases/list.ts';
+import { enrollToken } from './enrolment/enroll-token.ts';
+import { environments } from './environments/list.ts';
+import { createKey } from './keys/create.ts';
+import { listKeys } from './keys/list.ts';
+import { revokeKey } from './keys/revoke.ts';
+import { restore } from './restores/restore.ts';
+import type { Command, CommonOptions, Surroundings } from './run-command.ts';
+import { cancel } from './runs/cancel.ts';
+import { runs } from './runs/runs.ts';
+import { runStateNames } from './runs/states.ts';
+
+/** What the commands' actions are run by. */
+export interface Handlers {
+  /** Asks no control plane by itself. */
+  alone: (options: CommonOptions, work: (surroundings: Surroundings) => Promise<number>) => Promise<void>;
+  asking: (options: CommonOptions, work: (command: Command) => Promise<number>) => Promise<void>;
+}
+
+const roles = ['viewer', 'operator', 'admin'];
+
+export function addCommands(program: CommanderCommand, handlers: Handlers): void {
+  addAccess(program, handlers);
+  addLists(program, handlers);
+  addWork(program, handlers);
+  addAdministration(program, handlers);
+  json(program.command('completion').description('print the completion script of a shell'))
+    .addArgument(new Argument('<shell>', 'the shell').choices(shells))
+    .exitOverride()
+    .action(async (shell: string, options) =>
+      handlers.alone(options, async ({ output }) => completion(output, program, shell)),
+    );
+}
+
+function addAccess(program: CommanderCommand, { alone }: Handlers): void {
+  json(program.command('login').description('check an API key and keep it for this user'))
+    .option('--url <url>', 'the control plane: https://backup.example.com (default: STRIDEIQ_URL)')
+    .option(
+      '--key-file <file>',
+      'a file that holds the key, - for standard input (default: STRIDEIQ_KEY, or a question)',
+    )
+    .option('--context <name>', 'keep it by this name (default: the host of the URL)')
+    .option('--ca <file>', 'a certificate authority of your own, PEM')
+    .option('--allow-plain-text', 'let the key cross a network unencrypted')
+    .action(async (options) => alone(options, async (surroundings) => login(surroundings, options)));
+  json(program.command('logout').description('forget a key that login has kept'))
+    .option('--context <name>', 'which (default: the current one)')
+    .action(async (options) => alone(options, async (surroundings) => logout(surroundings, options)));
+  json(program.command('contexts').description('show what login has kept, or choose what is meant from now on'))
+    .argument('[name]', 'the context that is meant from now on')
+    .action(async (name: string | undefined, options) =>
+      alone(options, async (surroundings) => contexts(surroundings, name)),
+    );
+}
+
+function addLists(program: CommanderCommand, { asking }: Handlers): void {
+  connected(program.command('environments').description('list the environments')).action(async (options) =>
+    asking(options, environments),
+  );
+  const inEnvironment = (command: CommanderCommand) =>
+    connected(command).option('--environment <name>', 'only those of this environment');
+  inEnvironment(program.command('agents').description('list the agents and whether they are connected')).action(
+    async (options) => asking(options, async (command) => agents(command, options)),
+  );
+  inEnvironment(program.command('databases').description('list the databases and their last backups')).action(
+    async (options) => asking(options, async (command) => databases(command, options)),
+  );
+  paged(inEnvironment(program.command('backups').description('list the backups and their copies, the newest first')))
+    .argument('[database]', 'only those of this database')
+    .action(async (database: string | undefined, options) =>
+      asking(options, async (command) => backups(command, database, limited(options))),
+    );
+  paged(inEnvironment(program.command('runs').description('list what agents did and do, or show one run')))
+    .argument('[run]', 'the id of a run: all about it')
+    .option('--follow', 'go on telling what changes; of one run, until it has ended')
+    .option('--database <database>', 'only those of this database')
+    .option('--agent <agent>', 'only those on this agent')
+    .option('--kind <kind>', 'only backup, restore, verify …')
+    .addOption(new Option('--state <state>', 'only those in this state').choices(runStateNames))
+    .action(async (run: string | undefined, options) =>
+      asking(options, async (command) => runs(command, run, limited(options))),
+    );
+}
+
+function addWork(program: CommanderCommand, { asking }: Handlers): void {
+  const work = (command: CommanderCommand) =>
+    connected(command)
+      .option('--watch', 'follow the run to its end; exit 1 if it fails')
+      .option('--quiet', 'print warnings and errors alone');
+  const store = ['--store <name>', 'only the copy in this store (may be repeated)', collect] as const;
+  work(program.command('backup <database>').description('make a backup now'))
+    .option(...store)
+    .action(async (database: string, options) =>
+      asking(options, async (command) => backup(command, database, options)),
+    );
+  work(program.command('verify <backup>').description("read a backup's copies back, every byte"))
+    .option('--database <database>', 'whose backup, with latest or where names are the same')
+    .option(...store)
+    .action(async (reference: string, options) =>
+      asking(options, async (command) => verify(command, reference, options)),
+    );
+  work(program.command('restore <backup>').description('restore a backup into a new database, and compare'))
+    .option('--into <name>', 'name of the new database')
+    .option('--database <database>', 'whose backup, with latest or where names are the same')
+    .option('--agent <agent>', 'the agent that restores (default: the one that looks after the database)')
+    .option('--via <database>', "on this database's server, where the agent looks after several")
+    .action(async (reference: string, options) =>
+      asking(options, async (command) => restore(command, reference, options)),
+    );
+  work(program.command('cancel <run>').description('ask the host to end a run and clear what it has begun')).action(
+    async (run: string, options) => asking(options, async (command) => cancel(command, run, options)),
+  );
+}
+
+function addAdministration(program: CommanderCommand, { asking }: Handlers): void {
+  const keys = program.command('keys').description('list, create and revoke API keys').exitOverride();
+  connected(keys.command('list', { isDefault: true }).description('list the API keys')).action(async (options) =>
+    asking(options, listKeys),
+  );
+  connected(keys.command('create').description('make an API key; it is shown this once'))
+    .requiredOption('--name <name>', 'what people call it')
+    .addOption(new Option('--role <role>', 'what it may do').choices(roles).makeOptionMandatory())
+    .option('--environment <name>', 'for this environment (may be repeated)', collect)
+    .option('--all-environments', 'for all environments, also those to come')
+    .option('--expires <when>', '90d, 12h, 2w, or a date')
+    .option('--key-file <file>', 'write the key into this new file and do not show it')
+    .action(async (options) => asking(options, async (command) => createKey(command, options)));
+  connected(keys.command('revoke <key>').description('take a key out of use, by its name or id')).action(
+    async (key: string, options) => asking(options, async (command) => revokeKey(command, key)),
+  );
+  paged(connected(program.command('audit').description('show who did what, or was refused; the newest first')))
+    .option('--verify', 'look whether every entry is as it was written')
+    .option('--environment <name>', 'only what is about this environment')
+    .option('--actor <id>', 'only what this one did')
+    .option('--action <action>', 'only this: restore.request, key.create, access.refused …')
+    .option('--subject <id>', 'only what was done to this')
+    .action(async (options) => asking(options, async (command) => audit(command, limited(options))));
+  connected(program.command('enroll-token').description('make a one-time token by which a host enrols'))
+    .option('--environment <name>', "the environment that the host's agent belongs to")
+    .action(async (options) => asking(options, async (command) => enrollToken(command, options)));
+}
+
+function json(command: CommanderCommand): CommanderCommand {
+  return command.exitOverride().option('--json', 'print one JSON document on standard output');
+}
+
+/** The options of all that ask a control plane. */
+function connected(command: CommanderCommand): CommanderCommand {
+  return json(command)
+    .option('--context <name>', 'the login to use (default: STRIDEIQ_URL and STRIDEIQ_KEY, or the current one)')
+    .option('--ca <file>', 'a certificate authority of your own, PEM')
+    .option('--allow-plain-text', 'let the key cross a network unencrypted');
+}
+
+function paged(command: CommanderCommand): CommanderCommand {
+  return command.option('--limit <count>', 'at most so many', countOf, 50).option('--all', 'all there are');
+}
+
+function limited<Options extends { limit?: number; all?: boolean }>(options: Options): Options {
+  return options.all ? { ...options, limit: Infinity } : options;
+}
+
+function countOf(said: string): number {
+  if (/^[1-9]\d{0,8}$/.test(said)) return Number(said);
+  throw new InvalidArgumentError('It must be a number from 1 on.');
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,38 @@
+import type { Run } from '@strideiq/control-plane/router';
+import { setTimeout as delay } from 'node:timers/promises';
+import { momentText } from '../moments.ts';
+import { databaseName } from '../names/find-database.ts';
+import type { Command } from '../run-command.ts';
+import { isOpen } from './states.ts';
+
+const everyMs = 2000;
+
+/**
+ * `runs --follow`: tells of each run that begins, goes on and ends, until Ctrl-C. Of those that are over already,
+ * nothing.
+ * @param newest asks for the newest runs
+ */
+export async function followAll(
+  { output, signal }: Pick<Command, 'output' | 'signal'>,
+  newest: () => Promise<{ items: Run[] }>,
+): Promise<never> {
+  const known = new Map<string, Run['state']>();
+  for (let first = true; ; first = false) {
+    const { items } = await newest();
+    for (const run of items.toReversed()) {
+      const before = known.get(run.id);
+      known.set(run.id, run.state);
+      if (before === run.state || (first && !isOpen(run))) continue;
+      output.item({ run }, lineOf(run));
+    }
+    if (first && !output.json) output.note('Following runs; Ctrl-C ends it.');
+    await delay(everyMs, undefined, { signal });
+  }
+}
+
+function lineOf(run: Run): string {
+  const { id, kind, state, error, endedAt, startedAt, createdAt } = run;
+  const at = momentText(endedAt ?? startedAt ?? createdAt);
+  const why = error === null ? '' : `: ${error.code}`;
+  return `${at}  ${databaseName({ ...run, name: run.database })}  ${kind}  ${state}${why}  ${id}`;
+}
