@@ -144,7 +144,10 @@ export class TestLink {
 
   subscribe(): void {
     // Errors show themselves in what the tests wait for.
-    this.api.commands.subscribe(undefined, { onData: (command) => this.commands.push(command), onError: () => {} });
+    this.api.commands.subscribe(undefined, {
+      onData: (command) => this.commands.push(command as CommandEnvelope),
+      onError: () => {},
+    });
   }
 
   async send(...reports: Report[]): Promise<ReportAnswers> {
