@@ -38,6 +38,8 @@ export const statusOfCode = {
   // the program itself
   ConfigurationInvalid: 500,
   DataUnusable: 500,
+  CatalogInUse: 500,
+  CatalogInvalid: 500,
   ListenFailed: 500,
   UsageInvalid: 400,
   Unexpected: 500,
@@ -50,4 +52,20 @@ export class ControlPlaneError extends CodedError<ControlPlaneErrorCode> {
   get status(): number {
     return statusOfCode[this.code];
   }
+}
+
+const usage = new Set([
+  'UsageInvalid',
+  'ConfigurationMissing',
+  'ConfigurationUnreadable',
+  'ConfigurationInvalid',
+  'SecretUnavailable',
+  'InputInvalid',
+]);
+
+/** 1 failed, 2 usage or configuration, 3 nothing to do or not found (contract.md). */
+export function exitCodeOf(error: unknown): 1 | 2 | 3 {
+  if (!(error instanceof CodedError)) return 1;
+  if (usage.has(error.code)) return 2;
+  return error.code === 'NotFound' ? 3 : 1;
 }

@@ -3,28 +3,13 @@ import { and, desc, sql, type SQL } from 'drizzle-orm';
 import { z } from 'zod';
 import { keys, roles } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
-import type { KeyRow } from '../keys/api-keys.ts';
 import type { Caller } from '../keys/caller.ts';
 import { environmentNameSchema } from './environments.ts';
 import { guarded, router } from './guarded.ts';
+import { keyOf, keySchema } from './key-view.ts';
 import { moment, momentSchema } from './moments.ts';
 import { reachOfKey } from './owners.ts';
 import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
-
-export const keySchema = z
-  .object({
-    id: z.string(),
-    name: z.string(),
-    role: z.enum(roles),
-    environments: z.array(z.string()).nullable().describe('Null: all, also those to come.'),
-    createdAt: momentSchema,
-    createdBy: z.string().describe('A key’s id, or `local`.'),
-    expiresAt: momentSchema.nullable(),
-    revokedAt: momentSchema.nullable(),
-    lastUsedAt: momentSchema.nullable().describe('To the minute.'),
-  })
-  .meta({ id: 'Key' });
-export type Key = z.infer<typeof keySchema>;
 
 export const keysRouter = router({
   list: guarded({
@@ -81,20 +66,6 @@ export const keysRouter = router({
     rest: { method: 'POST', path: '/keys/{keyId}/revoke', summary: 'Takes a key out of use, at once' },
   }).mutation(({ ctx: { caller, parts }, input: { keyId } }) => keyOf(parts.keys.revoke(keyId, caller.keyId))),
 });
-
-export function keyOf(row: KeyRow): Key {
-  return {
-    id: row.id,
-    name: row.name,
-    role: row.role,
-    environments: row.environments,
-    createdAt: moment(row.createdAt),
-    createdBy: row.createdBy,
-    expiresAt: moment(row.expiresAt),
-    revokedAt: moment(row.revokedAt),
-    lastUsedAt: moment(row.lastUsedAt),
-  };
-}
 
 /** Keys for more than the caller's are none of its business. */
 function reachesNoFurther({ environments }: Caller): SQL | undefined {

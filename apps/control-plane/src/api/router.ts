@@ -35,7 +35,7 @@ export type { AuditEntry } from './audit.ts';
 export type { Backup, Copy } from './backup-view.ts';
 export type { Database, DatabaseDetail } from './database-view.ts';
 export type { Environment } from './environments.ts';
-export type { Key } from './keys.ts';
+export type { Key } from './key-view.ts';
 export type { Problem } from './problem.ts';
 export type { RejectedReport } from './reports.ts';
 export type { Run } from './run-view.ts';

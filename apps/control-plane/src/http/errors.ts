@@ -14,7 +14,7 @@ export function answerErrors(app: FastifyInstance): void {
 /** Logs what is our own fault, and answers the rest. */
 export function answerProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const found = ofFastify(error) ?? problemOf(error);
-  if (found.status >= 500) request.log.error({ err: error, requestId: request.id }, 'a request failed');
+  if (found.status >= 500) request.log.error({ err: error }, 'a request failed');
   return sendProblem(reply, found);
 }
 

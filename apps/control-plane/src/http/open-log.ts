@@ -1,3 +1,4 @@
+import { redacted } from '@strideiq/terminal';
 import { pino, type Logger } from 'pino';
 
 export interface LogOptions {
@@ -23,11 +24,7 @@ export function openLog({ level, secrets, destination }: LogOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        streamWrite: (line) => {
-          let clean = line.replaceAll(known, '***');
-          for (const secret of secrets) if (secret.length > 3) clean = clean.replaceAll(inJson(secret), '***');
-          return clean;
-        },
+        streamWrite: (line) => redacted(line.replaceAll(known, '***'), [...secrets].map(inJson)),
       },
     },
     destination ?? pino.destination({ fd: 2, sync: true }),

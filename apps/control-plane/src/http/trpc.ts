@@ -30,7 +30,7 @@ export function mountTrpc(app: FastifyInstance, parts: ApiParts): void {
         createContext: () => contextOf(request, parts),
         onError: ({ error, path }) => {
           if (problemOf(error).status < 500) return;
-          request.log.error({ err: error, requestId: request.id, procedure: path }, 'a request failed');
+          request.log.error({ err: error, procedure: path }, 'a request failed');
         },
       });
     });

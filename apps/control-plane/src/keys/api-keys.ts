@@ -1,5 +1,5 @@
 import { newId } from '@strideiq/core';
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, desc, eq, isNull } from 'drizzle-orm';
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { recordAudit } from '../audit/audit.ts';
 import type { Catalog } from '../catalog/open-catalog.ts';
@@ -23,7 +23,8 @@ export interface NewKey {
   expiresAt: number | null;
 }
 
-const prefix = 'siq_';
+/** What every key looks like. */
+export const keyForm = /^siq_[\w-]{43}$/;
 const minuteMs = 60_000;
 
 /** API keys: 256 random bits that are shown once; the catalog holds their SHA-256. */
@@ -38,8 +39,9 @@ export class ApiKeys {
 
   /** Looked up at each request, so that a revocation holds from the next one on. */
   authenticate(authorization: string | undefined): Asking {
-    const key = /^Bearer (siq_[\w-]{20,100})$/i.exec(authorization ?? '')?.[1];
-    if (key === undefined) return { keyId: undefined, refusal: authorization === undefined ? keyMissing() : noKey() };
+    const key = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+    if (authorization === undefined) return { keyId: undefined, refusal: keyMissing() };
+    if (key === undefined || !keyForm.test(key)) return { keyId: undefined, refusal: noKey() };
     const hash = hashOf(key);
     const row = this.#catalog.select().from(keys).where(eq(keys.hash, hash)).get();
     if (row === undefined || !sameHash(row.hash, hash)) return { keyId: undefined, refusal: noKey() };
@@ -55,9 +57,14 @@ export class ApiKeys {
    * Makes a key; its text is in the answer alone.
    * @param actor for the audit: a key's id, or `local`
    */
-  create({ name, role, environments, expiresAt }: NewKey, actor: string): { key: string; row: KeyRow } {
+  create(asked: NewKey, actor: string): { key: string; row: KeyRow } {
+    const key = newKeyText();
+    return { key, row: this.register(key, asked, actor) };
+  }
+
+  /** Takes on a key whose text somebody has already. */
+  register(key: string, { name, role, environments, expiresAt }: NewKey, actor: string): KeyRow {
     const now = this.#now();
-    const key = prefix + randomBytes(32).toString('base64url');
     const values = {
       id: newId(now),
       name,
@@ -68,7 +75,7 @@ export class ApiKeys {
       createdBy: actor,
       expiresAt,
     };
-    const row = this.#catalog.transaction(
+    return this.#catalog.transaction(
       (tx) => {
         const detail = { name, role, environments, expiresAt };
         recordAudit(tx, { actor, action: 'key.create', subject: values.id, detail, ...oneOf(environments) }, now);
@@ -76,7 +83,11 @@ export class ApiKeys {
       },
       { behavior: 'immediate' },
     );
-    return { key, row };
+  }
+
+  /** All of them, the newest first. */
+  list(): KeyRow[] {
+    return this.#catalog.select().from(keys).orderBy(desc(keys.createdAt), desc(keys.id)).all();
   }
 
   /**
@@ -112,13 +123,6 @@ export class ApiKeys {
     );
   }
 
-  /** @throws ControlPlaneError `NotFound` */
-  get(keyId: string): KeyRow {
-    const row = this.#catalog.select().from(keys).where(eq(keys.id, keyId)).get();
-    if (row === undefined) throw noSuchKey(keyId);
-    return row;
-  }
-
   /** To the minute: a write for each request would be the most of what the disk does. */
   #noteUse({ id, lastUsedAt }: KeyRow, now: number): void {
     const minute = Math.floor(now / minuteMs) * minuteMs;
@@ -131,6 +135,11 @@ export class ApiKeys {
 function oneOf(environments: readonly string[] | null): { environment?: string } {
   const [only, second] = environments ?? [];
   return only !== undefined && second === undefined ? { environment: only } : {};
+}
+
+/** 256 random bits. */
+export function newKeyText(): string {
+  return `siq_${randomBytes(32).toString('base64url')}`;
 }
 
 function hashOf(key: string): string {

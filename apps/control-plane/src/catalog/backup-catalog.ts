@@ -1,0 +1,172 @@
+import { whileClosed } from '@strideiq/sqlite';
+import Database from 'better-sqlite3';
+import { copyFileSync, existsSync, fsyncSync, linkSync, mkdirSync, mkdtempSync, openSync, closeSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { brokenAuditEntry } from '../audit/audit.ts';
+import { ControlPlaneError } from '../errors.ts';
+import { catalogFile, openCatalog } from './open-catalog.ts';
+
+/**
+ * Writes the catalog as it is at this moment into one file, also while a server works on it.
+ * @throws ControlPlaneError `NotFound` without a catalog, `AlreadyExists` for a file that is there, `DataUnusable`
+ */
+export function backupCatalog(dataDir: string, target: string): void {
+  const source = join(dataDir, catalogFile);
+  if (!existsSync(source)) {
+    throw new ControlPlaneError(
+      'NotFound',
+      `There is no catalog in ${dataDir}.`,
+      'Name the data directory by STRIDEIQ_DATA_DIR or --data-dir.',
+    );
+  }
+  if (existsSync(target)) throw taken(target);
+  const partial = `${target}.${process.pid}.partial`;
+  try {
+    const client = new Database(source, { readonly: true, timeout: 30_000 });
+    try {
+      client.prepare('VACUUM INTO ?').run(partial);
+    } finally {
+      client.close();
+    }
+    syncFile(partial);
+    // Not by a rename: a file that appeared meanwhile is somebody else's.
+    linkSync(partial, target);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw taken(target);
+    throw new ControlPlaneError(
+      'DataUnusable',
+      `The catalog cannot be written to ${target}: ${(cause as Error).message}.`,
+      'Name a file in a folder that this user may write to, with room for it.',
+      { cause },
+    );
+  } finally {
+    rmSync(partial, { force: true });
+  }
+}
+
+/** What a catalog that was put back has in it, and where the one before went. */
+export interface RestoredCatalog {
+  /** Undefined where there was none. */
+  replaced: string | undefined;
+  /** Where the audit was changed, if it was; its owner should know. */
+  brokenAuditSeq: number | undefined;
+}
+
+/**
+ * Puts a catalog back from a file, as the whole of it: it is looked through, brought up to date and durable before it
+ * takes the place of the one that is there, which stays beside it.
+ * @throws ControlPlaneError `NotFound`, `CatalogInUse`, `CatalogInvalid`, `DataUnusable`
+ */
+export async function restoreCatalog(dataDir: string, source: string, now: number): Promise<RestoredCatalog> {
+  if (!existsSync(source)) {
+    throw new ControlPlaneError('NotFound', `There is no file ${source}.`, 'Name one that `catalog backup` has made.');
+  }
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const aside = mkdtempSync(join(resolve(dataDir), 'restoring-'));
+  try {
+    const candidate = join(aside, catalogFile);
+    copyFileSync(source, candidate);
+    const brokenAuditSeq = await examine(candidate, source);
+    syncFile(candidate);
+    const target = join(dataDir, catalogFile);
+    const replaced = whileNobodyUses(target, () => swap(candidate, target, now));
+    return { replaced, brokenAuditSeq };
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+/** Sees whether it is a whole catalog that this program understands, and brings it up to date. */
+async function examine(candidate: string, source: string): Promise<number | undefined> {
+  let problem: string | undefined;
+  try {
+    const client = new Database(candidate, { fileMustExist: true });
+    try {
+      const found = client.pragma('integrity_check(1)', { simple: true });
+      const tables = client
+        .prepare("SELECT count(*) AS n FROM sqlite_master WHERE name IN ('__drizzle_migrations', 'agents', 'audit')")
+        .get() as { n: number };
+      if (found !== 'ok') problem = String(found);
+      else if (tables.n < 3) problem = 'it is a SQLite file, and no catalog of the control plane';
+    } finally {
+      client.close();
+    }
+  } catch (cause) {
+    problem = (cause as Error).message;
+  }
+  if (problem !== undefined) {
+    throw new ControlPlaneError(
+      'CatalogInvalid',
+      `${source} cannot be put back: ${problem}.`,
+      'Nothing was changed. Take another copy.',
+    );
+  }
+  const catalog = openCatalog(dirname(candidate));
+  try {
+    const broken = await brokenAuditEntry(catalog);
+    // All of it into the one file that is moved.
+    catalog.$client.pragma('wal_checkpoint(TRUNCATE)');
+    catalog.$client.pragma('journal_mode = DELETE');
+    return broken;
+  } finally {
+    catalog.$client.close();
+  }
+}
+
+/** Two renames: in between there is no catalog for a moment, and nobody who could look. */
+function swap(candidate: string, target: string, now: number): string | undefined {
+  let replaced: string | undefined;
+  if (existsSync(target)) {
+    foldLog(target);
+    const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+    replaced = `${target}.replaced-${stamp}`;
+    if (existsSync(replaced)) throw taken(replaced);
+    renameSync(target, replaced);
+  }
+  for (const end of ['-wal', '-shm']) rmSync(target + end, { force: true });
+  renameSync(candidate, target);
+  syncFile(dirname(target));
+  return replaced;
+}
+
+/** What a killed server left in the log belongs into the file that is kept. A file that is no database is kept as it is. */
+function foldLog(target: string): void {
+  try {
+    const client = new Database(target);
+    try {
+      client.pragma('journal_mode = DELETE');
+    } finally {
+      client.close();
+    }
+  } catch {
+    // Broken: that is why another one is put in its place.
+  }
+}
+
+function whileNobodyUses<Result>(target: string, work: () => Result): Result {
+  try {
+    return whileClosed(target, work);
+  } catch (cause) {
+    if (!(cause instanceof Error && cause.name === 'DatabaseInUse')) throw cause;
+    throw new ControlPlaneError(
+      'CatalogInUse',
+      `The catalog ${target} is open in a control plane that runs.`,
+      'Stop it first; start it again when the catalog is back.',
+      { cause },
+    );
+  }
+}
+
+function taken(file: string): ControlPlaneError {
+  return new ControlPlaneError('AlreadyExists', `${file} is there already.`, 'Name another file, or take it away.');
+}
+
+function syncFile(path: string): void {
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

@@ -1,0 +1,100 @@
+import { Command as CommanderCommand, CommanderError, Option } from 'commander';
+import { roles, type Role } from '../catalog/schema.ts';
+import { configurationJsonSchema } from '../configuration/index.ts';
+import { controlPlaneVersion } from '../version.ts';
+import { backup, restore } from './catalog.ts';
+import { enrollToken } from './enroll-token.ts';
+import { createKey, listKeys, revokeKey, type NewKeyOptions } from './keys.ts';
+import { runCommand, type Command, type CommonOptions } from './run-command.ts';
+
+const afterHelp = `
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 not found, 130 interrupted.
+keys, enroll-token and catalog backup work on the data directory itself, with the server running or not.`;
+
+/**
+ * Runs the program.
+ * @param argv without node and script
+ * @returns the exit code
+ */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new CommanderCommand('strideiq-control-plane')
+    .description('One place that knows every environment: what was backed up, and who may restore it.')
+    .version(controlPlaneVersion)
+    .exitOverride()
+    .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', afterHelp);
+  const run = async (options: CommonOptions, work: (command: Command) => Promise<number> | number) => {
+    exitCode = await runCommand(options, work);
+  };
+
+  /** A command with the options that all have. */
+  const add = (parent: CommanderCommand, name: string, text: string) =>
+    parent
+      .command(name)
+      .description(text)
+      .exitOverride()
+      .option('--config <file>', 'the configuration; STRIDEIQ_… variables have the last word')
+      .option('--data-dir <dir>', 'where the catalog is (default: STRIDEIQ_DATA_DIR)')
+      .option('--json', 'print one JSON document on standard output');
+  const group = (name: string, text: string) => program.command(name).description(text).exitOverride();
+  const collect = (value: string, before: string[] = []) => [...before, value];
+
+  add(program, 'serve', 'take requests and agents, until it is stopped').action(async (options: CommonOptions) =>
+    // With Fastify and all that: the other commands are not kept waiting for it.
+    run(options, async (command) => (await import('./serve.ts')).serve(command)),
+  );
+  add(program, 'enroll-token', 'make a one-time token by which a host enrols')
+    .requiredOption('--environment <name>', 'the environment that the host belongs to; the first token makes it')
+    .action(async (options: CommonOptions & { environment: string }) =>
+      run(options, (command) => enrollToken(command, options.environment)),
+    );
+
+  const keys = group('keys', 'API keys');
+  add(keys, 'create', 'make an API key, which is shown this once')
+    .requiredOption('--name <name>', 'what it is for, or whose it is')
+    .addOption(new Option('--role <role>', 'what it may do').choices(roles).makeOptionMandatory())
+    .option('--environment <name>', 'only for this environment (may be repeated)', collect)
+    .option('--all-environments', 'for every environment, also those to come')
+    .option('--expires <when>', 'a duration, such as 90d, or a moment, such as 2027-01-31T00:00:00Z')
+    .action(async (options: CommonOptions & NewKeyOptions & { role: Role }) =>
+      run(options, (command) => createKey(command, options)),
+    );
+  add(keys, 'list', 'list the API keys').action(async (options: CommonOptions) => run(options, listKeys));
+  add(keys, 'revoke <id>', 'take an API key out of use, at once').action(async (id: string, options: CommonOptions) =>
+    run(options, (command) => revokeKey(command, id)),
+  );
+
+  const catalog = group('catalog', 'the catalog as a file');
+  add(catalog, 'backup <file>', 'write the catalog as it is now into a file').action(
+    async (file: string, options: CommonOptions) => run(options, (command) => backup(command, file)),
+  );
+  add(catalog, 'restore <file>', 'put the catalog back from a file; the one that was there stays beside it').action(
+    async (file: string, options: CommonOptions) => run(options, async (command) => restore(command, file)),
+  );
+  group('config', 'about the configuration file')
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .exitOverride()
+    .option('--json', 'as it is anyway')
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
+    });
+
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // commander has printed its text: help and version are no failures.
+    if (error.exitCode === 0) return 0;
+    if (argv.includes('--json')) printUsageError(error.message);
+    return 2;
+  }
+  return exitCode;
+}
+
+/** For programs, what commander has told people on standard error. */
+function printUsageError(said: string): void {
+  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
+  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
+}

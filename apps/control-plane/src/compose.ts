@@ -1,0 +1,168 @@
+import type { FastifyInstance } from 'fastify';
+import { AgentConnections } from './agents/agent-connections.ts';
+import { AgentGateway } from './agents/agent-gateway.ts';
+import type { ApiParts } from './api/context.ts';
+import { openCatalog, type Catalog } from './catalog/open-catalog.ts';
+import type { ControlPlaneConfiguration } from './configuration/index.ts';
+import { SourceUrls } from './copies/source-urls.ts';
+import { Enrolment } from './enrolment/enrolment.ts';
+import { ControlPlaneError } from './errors.ts';
+import { buildApp } from './http/build-app.ts';
+import { openLog, type LogOptions } from './http/open-log.ts';
+import { readTls } from './http/tls.ts';
+import { AccessRefusals } from './keys/access-refusals.ts';
+import { ApiKeys } from './keys/api-keys.ts';
+import { makeFirstAdminKey } from './keys/first-admin-key.ts';
+import { LiveRuns } from './runs/live-runs.ts';
+import { Sweeper } from './runs/sweeper.ts';
+import { WorkRequests } from './runs/work-requests.ts';
+import { OwnStores } from './stores/own-stores.ts';
+import { controlPlaneVersion } from './version.ts';
+
+/** What the process gives; nothing below reaches for it by itself. */
+export interface Surroundings {
+  env: NodeJS.ProcessEnv;
+  now: () => number;
+  /** Left out: standard error. */
+  logDestination?: LogOptions['destination'];
+}
+
+/** How long requests and agents may take to come to their end when the program stops. */
+const stopWithinMs = 10_000;
+
+interface Built {
+  app: FastifyInstance;
+  parts: ApiParts;
+  sweeper: Sweeper;
+  ownStores: OwnStores;
+  stopping: AbortController;
+  adminKeyFile: string | undefined;
+}
+
+/** The control plane with everything built: the one place where parts are handed to each other. */
+export class ControlPlane {
+  readonly #configuration: ControlPlaneConfiguration;
+  readonly #built: Built;
+
+  private constructor(configuration: ControlPlaneConfiguration, built: Built) {
+    this.#configuration = configuration;
+    this.#built = built;
+  }
+
+  get app(): FastifyInstance {
+    return this.#built.app;
+  }
+
+  get parts(): ApiParts {
+    return this.#built.parts;
+  }
+
+  /** Where the first admin's key is, where this start has made it. */
+  get adminKeyFile(): string | undefined {
+    return this.#built.adminKeyFile;
+  }
+
+  /**
+   * Opens the catalog and builds everything on it; it does not listen yet.
+   * @throws ControlPlaneError `DataUnusable`; ConfigurationError for what TLS needs
+   */
+  static async open(configuration: ControlPlaneConfiguration, surroundings: Surroundings): Promise<ControlPlane> {
+    const { tls, dataDir } = configuration;
+    const pems = tls === undefined ? undefined : await readTls(tls);
+    const catalog = openCatalog(dataDir);
+    try {
+      return await ControlPlane.#build(configuration, surroundings, catalog, pems);
+    } catch (error) {
+      catalog.$client.close();
+      throw error;
+    }
+  }
+
+  static async #build(
+    configuration: ControlPlaneConfiguration,
+    { env, now, logDestination }: Surroundings,
+    catalog: Catalog,
+    tls: { cert: string; key: string } | undefined,
+  ): Promise<ControlPlane> {
+    const { dataDir, logLevel, rateLimit, stores, trustedProxies } = configuration;
+    const secrets = new Set<string>();
+    const log = openLog({
+      level: logLevel,
+      secrets,
+      ...(logDestination === undefined ? {} : { destination: logDestination }),
+    });
+    const keys = new ApiKeys(catalog, now);
+    const adminKeyFile = makeFirstAdminKey(keys, dataDir);
+    const stopping = new AbortController();
+    const liveRuns = new LiveRuns();
+    const connections = new AgentConnections({ catalog, now });
+    const ownStores = new OwnStores({ configured: stores, env, secrets });
+    const shared = { catalog, now, connections, liveRuns, openOwnStore: ownStores.open, log };
+    const gateway = new AgentGateway({ ...shared, sourceUrls: new SourceUrls(shared) });
+    const parts: ApiParts = {
+      catalog,
+      now,
+      startedAt: now(),
+      keys,
+      refusals: new AccessRefusals(catalog, now),
+      connections,
+      enrolment: new Enrolment(shared),
+      work: new WorkRequests(shared),
+      liveRuns,
+      stopping: stopping.signal,
+    };
+    const app = await buildApp({
+      parts,
+      gateway,
+      log,
+      trustedProxies,
+      rateLimit,
+      ...(tls === undefined ? {} : { tls }),
+    });
+    const sweeper = new Sweeper(shared);
+    return new ControlPlane(configuration, { app, parts, sweeper, ownStores, stopping, adminKeyFile });
+  }
+
+  /**
+   * Takes requests and agents, and begins to sweep.
+   * @returns the address, for people
+   * @throws ControlPlaneError `ListenFailed`
+   */
+  async listen(): Promise<string> {
+    const { listen } = this.#configuration;
+    const listenTextResolver = (address: string) => `version ${controlPlaneVersion} listens at ${address}`;
+    try {
+      const url = await this.app.listen({ ...listen, listenTextResolver });
+      this.#built.sweeper.start();
+      return url;
+    } catch (cause) {
+      throw listenFailed(listen, cause as NodeJS.ErrnoException);
+    }
+  }
+
+  /** Ends listeners, agents' connections and streams, and then the catalog. Requests under way come to their end. */
+  async close(): Promise<void> {
+    const { app, parts, sweeper, ownStores, stopping } = this.#built;
+    stopping.abort();
+    sweeper.stop();
+    const timer = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
+    try {
+      await app.close();
+    } finally {
+      clearTimeout(timer);
+      ownStores.close();
+      parts.catalog.$client.close();
+    }
+  }
+}
+
+function listenFailed({ host, port }: { host: string; port: number }, cause: NodeJS.ErrnoException): ControlPlaneError {
+  const place = `port ${port} of ${host}`;
+  const [why, cure] = {
+    EADDRINUSE: ['another program has it', 'End that program, or name another port by STRIDEIQ_LISTEN or `listen`.'],
+    EACCES: ['this user may not', 'Ports below 1024 are for root: name another one by STRIDEIQ_LISTEN or `listen`.'],
+    EADDRNOTAVAIL: ['this machine has no such address', 'Name one of its own by STRIDEIQ_LISTEN or `listen`.'],
+    ENOTFOUND: ['there is no machine of that name', 'Name an address of this one by STRIDEIQ_LISTEN or `listen`.'],
+  }[cause.code ?? ''] ?? [cause.message, 'Name another one by STRIDEIQ_LISTEN or `listen`.'];
+  return new ControlPlaneError('ListenFailed', `The control plane cannot listen on ${place}: ${why}.`, cure, { cause });
+}
