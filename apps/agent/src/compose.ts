@@ -46,7 +46,7 @@ export class Host {
     this.configuration = configuration;
     this.surroundings = surroundings;
     // First, since it says best what is wrong with a state directory that cannot be used.
-    this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now);
+    this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now, surroundings.secrets);
     this.key = loadSigningKey(configuration.stateDir);
   }
 

@@ -35,7 +35,28 @@ export type AgentErrorCode =
   | 'RestoreFailed'
   | 'RowCountsDiffer'
   | 'InventoryDiffers'
+  // the control plane
+  | 'NotEnrolled'
+  | 'ControlPlaneUnreachable'
+  | 'ControlPlaneInvalid'
+  | 'PlainTextRefused'
+  | 'TokenInvalid'
+  | 'EnvironmentMismatch'
+  | 'CredentialInvalid'
+  | 'ProtocolUnsupported'
+  // what it asks for
+  | 'CommandUnsupported'
+  | 'CommandInvalid'
+  | 'CommandExpired'
+  | 'ActionNotAllowed'
+  | 'DatabaseUnknown'
+  | 'StoreUnknown'
+  | 'RunUnknown'
+  | 'RunExists'
+  | 'RunElsewhere'
+  | 'CopyUnreachable'
   // the program itself
+  | 'DaemonRunning'
   | 'UsageInvalid'
   | 'StateUnusable'
   | 'AgentDied'
@@ -51,6 +72,9 @@ const usage = new Set([
   'ConfigurationUnreadable',
   'ConfigurationInvalid',
   'SecretUnavailable',
+  'NotEnrolled',
+  'PlainTextRefused',
+  'EnvironmentMismatch',
 ]);
 const notFound = new Set(['BackupNotFound']);
 

@@ -2,6 +2,7 @@ import { checkManifest, type BackupNames, type Manifest } from '@strideiq/core';
 import type { DumpResult } from '@strideiq/dump';
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { SealedBackup } from '../journal/schema.ts';
 import { agentVersion } from '../version.ts';
 import type { ServerFacts } from './preflight.ts';
 import type { BackupRequest } from './run-backup.ts';
@@ -68,6 +69,25 @@ export function makeManifest(parts: ManifestParts): Manifest {
     sequences: result.sequences.map(({ schema, name, lastValue }) => ({ schema, name, lastValue })),
     ...parts.contents,
     encryption: null,
+  };
+}
+
+/** What the journal keeps of a manifest, and reports. */
+export function sealedBackupOf(manifest: Manifest, manifestSha256: string): SealedBackup {
+  const { object, source, snapshot, tables, privileges } = manifest;
+  return {
+    objectName: object.name,
+    bytes: object.bytes,
+    rawBytes: object.rawBytes,
+    sha256: object.sha256,
+    manifestSha256,
+    rows: tables.reduce((sum, table) => sum + table.rows, 0),
+    tables: tables.length,
+    snapshotAt: snapshot.takenAt,
+    serverVersion: source.serverVersion,
+    pgDumpVersion: source.pgDumpVersion,
+    databaseBytes: source.databaseBytes,
+    hasPrivileges: privileges !== null,
   };
 }
 

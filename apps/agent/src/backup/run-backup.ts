@@ -3,7 +3,8 @@ import { writeDump, type DumpResult } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
-import type { Journal } from '../journal/journal.ts';
+import type { Asked, Journal } from '../journal/journal.ts';
+import { loggingPhases } from '../journal/run-log.ts';
 import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
@@ -14,7 +15,7 @@ import type { OpenedStore } from '../stores/opened-store.ts';
 import { Copy, chooseNames, type Sealed } from './copies.ts';
 import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
-import { makeManifest, manifestText, sha256, type Contents } from './manifest.ts';
+import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents } from './manifest.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
 import { dumpPrivileges } from './privileges.ts';
 import { Leader } from './snapshot.ts';
@@ -41,6 +42,8 @@ export interface BackupRequest {
   snapshotAgeLimitMs: number;
   /** pg_dump by its path, or its folder, where PATH's is not to be used. */
   pgDump?: string;
+  /** Left out: this host asks for it itself. */
+  asked?: Asked;
 }
 
 export interface BackupDependencies {
@@ -66,13 +69,15 @@ export interface BackupOutcome {
  */
 export async function runBackup(request: BackupRequest, dependencies: BackupDependencies): Promise<BackupOutcome> {
   const { journal, now } = dependencies;
-  const runId = newId(now());
+  const { environment, database, databaseId, asked } = request;
+  const runId = asked?.runId ?? newId(now());
   const backupId = newId(now());
-  const { environment, database, databaseId } = request;
+  const detail = { backupId, ...(asked ? { commandId: asked.commandId } : {}) };
   return journal.record(
-    { id: runId, kind: 'backup', environment, database, databaseId, detail: { backupId } },
+    { id: runId, kind: 'backup', environment, database, databaseId, detail },
     async () => {
-      const result = await new BackupRun(request, dependencies, runId, backupId).run();
+      const progress = loggingPhases(journal, runId, dependencies.progress);
+      const result = await new BackupRun(request, { ...dependencies, progress }, runId, backupId).run();
       const { manifest, copies, warnings } = result;
       const { bytes, rawBytes } = manifest.object;
       const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
@@ -221,7 +226,7 @@ class BackupRun {
       this.#deps.signal.throwIfAborted();
       manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
       sealed = { names, manifest: manifestText(manifest, names.manifest), privileges, dumpBytes: result.bytes };
-      this.#seal(sealed);
+      this.#seal(sealed, manifest);
       this.#deps.progress({ phase: 'storing' });
       // What remains is the stores' own: the server need not keep old rows for us as long as that takes.
       await leader.release().catch(() => undefined);
@@ -297,14 +302,16 @@ class BackupRun {
     }
   }
 
-  #seal(sealed: Sealed): void {
-    this.#deps.journal.seal({
+  #seal(sealed: Sealed, manifest: Manifest): void {
+    const manifestSha256 = sha256(sealed.manifest);
+    const seal = {
       runId: this.#runId,
       backupId: this.#backupId,
       manifest: sealed.manifest.toString(),
-      manifestSha256: sha256(sealed.manifest),
+      manifestSha256,
       privileges: sealed.privileges ?? null,
-    });
+    };
+    this.#deps.journal.seal(seal, sealedBackupOf(manifest, manifestSha256));
   }
 
   #manifest(

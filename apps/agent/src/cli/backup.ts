@@ -3,6 +3,7 @@ import { runBackup, NoCopyError, type BackupOutcome } from '../backup/run-backup
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { resolveReference } from '../backups/resolve-reference.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
+import { reportCopy } from '../verify/report-copy.ts';
 import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
 import { clearFirst } from './clear-first.ts';
 import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
@@ -35,7 +36,10 @@ export async function backup(
       const copy = outcome.copies.find(({ store, state }) => store === opened.name && state === 'stored');
       if (!copy) continue;
       const source: BackupSource = await resolveReference(copy.dumpKey, [opened], host.openPlace, now());
-      verifications.push(await verifyCopy(source, { key, journal, progress, signal }));
+      const verification = await verifyCopy(source, { key, journal, progress, signal });
+      const { databaseId } = request;
+      reportCopy(journal, { databaseId, backupId: outcome.backupId, manifest: undefined }, verification, opened);
+      verifications.push(verification);
     }
   }
   const failed = outcome.copies.filter((copy) => copy.state === 'failed');

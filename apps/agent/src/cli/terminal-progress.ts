@@ -1,18 +1,6 @@
 import type { Output } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
-import type { Progress, ReportProgress } from '../progress/progress.ts';
-
-const phases: Record<Progress['phase'], string> = {
-  preparing: 'Preparing',
-  dumping: 'Dumping',
-  privileges: 'Reading owners and grants',
-  storing: 'Storing the last bytes',
-  reading: 'Reading back',
-  restoring: 'Restoring',
-  analyzing: 'Gathering statistics',
-  comparing: 'Comparing',
-  clearing: 'Clearing',
-};
+import { fractionOf, phaseWords, type Progress, type ReportProgress } from '../progress/progress.ts';
 
 /** Shows how far work is in the words of people, with the speed of the phase that is under way. */
 export function progressOn(output: Output): ReportProgress {
@@ -23,11 +11,9 @@ export function progressOn(output: Output): ReportProgress {
       phase = progress.phase;
       phaseBegan = performance.now();
     }
-    const { rawBytes, expectedRawBytes } = progress;
     output.progress({
-      name: phases[phase],
-      // The size on disk only tells about how much SQL there will be: never say that it is done before it is.
-      fraction: expectedRawBytes ? Math.min(0.99, (rawBytes ?? 0) / expectedRawBytes) : undefined,
+      name: phaseWords[phase],
+      fraction: fractionOf(progress),
       details: () => detailsOf(progress, (performance.now() - phaseBegan) / 1000),
       announced: phase === 'dumping' || phase === 'restoring',
     });

@@ -9,6 +9,7 @@ import { AgentError } from '../errors.ts';
 import { Journal, type NewRun } from './journal.ts';
 import { openJournal } from './open-journal.ts';
 import { thisProcess } from './process-identity.ts';
+import type { SealedBackup } from './schema.ts';
 import { loadSigningKey } from './signing-key.ts';
 
 let directory = '';
@@ -88,7 +89,7 @@ describe('an abandoned run', () => {
     const run = newRun();
     withJournal((journal) => {
       journal.begin(run);
-      expect(journal.abandoned([run.databaseId])).toEqual([]);
+      expect(journal.left.abandoned([run.databaseId])).toEqual([]);
     });
   });
 
@@ -99,7 +100,7 @@ describe('an abandoned run', () => {
     new Journal(db, () => startedAt).begin(run);
     const owner = { ...thisProcess(), pid: 2 ** 22 + 1, pidNamespace: 'pid:[1]' };
     db.$client.prepare('UPDATE runs SET owner = ?').run(JSON.stringify(owner));
-    const found = (now: number) => new Journal(db, () => now).abandoned([run.databaseId]).length;
+    const found = (now: number) => new Journal(db, () => now).left.abandoned([run.databaseId]).length;
     expect([found(startedAt + 60_000), found(startedAt + 25 * 60 * 60 * 1000)]).toEqual([0, 1]);
     db.$client.close();
   });
@@ -114,20 +115,35 @@ describe('an abandoned run', () => {
     const journal = new Journal(db, Date.now);
     journal.begin(run);
     db.$client.prepare('UPDATE runs SET owner = ?').run(JSON.stringify({ ...thisProcess(), ...owner }));
-    const [found] = journal.abandoned([run.databaseId]);
+    const [found] = journal.left.abandoned([run.databaseId]);
     if (!found) throw new Error('not found');
-    expect(journal.abandoned(['22222222-2222-5222-8222-222222222222'])).toEqual([]);
-    expect([journal.adopt(found), journal.adopt(found)]).toEqual([true, false]);
+    expect(journal.left.abandoned(['22222222-2222-5222-8222-222222222222'])).toEqual([]);
+    expect([journal.left.adopt(found), journal.left.adopt(found)]).toEqual([true, false]);
     journal.close();
   });
 });
+
+const sealed: SealedBackup = {
+  objectName: 'app_20260111_030000.sql.gz',
+  bytes: 10,
+  rawBytes: 100,
+  sha256: '0'.repeat(64),
+  manifestSha256: '1'.repeat(64),
+  rows: 5,
+  tables: 2,
+  snapshotAt: '2026-01-11T03:00:00.000Z',
+  serverVersion: '15.8',
+  pgDumpVersion: '15.8',
+  databaseBytes: 1000,
+  hasPrivileges: true,
+};
 
 test('a manifest is known by its hash, also when the run is over', () => {
   const run = newRun();
   withJournal((journal) => {
     journal.begin(run);
     const seal = { runId: run.id, backupId: 'b', manifest: '{}', manifestSha256: 'h', privileges: Buffer.from('p') };
-    journal.seal(seal);
+    journal.seal(seal, sealed);
     expect(journal.sealOf(run.id)).toEqual(seal);
     journal.finish(run.id, 'succeeded');
     expect(journal.sealOf(run.id)).toMatchObject({ manifest: '', privileges: null });

@@ -1,24 +1,48 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
-import { and, desc, eq, gt, inArray, sql } from 'drizzle-orm';
+import type { LogReport, ReportBodies } from '@strideiq/protocol';
+import { and, desc, eq, inArray, sql } from 'drizzle-orm';
+import { AgentError } from '../errors.ts';
+import { CommandBook } from './command-book.ts';
+import { LeftRuns } from './left-runs.ts';
 import type { JournalDatabase } from './open-journal.ts';
-import { isAlive, thisProcess } from './process-identity.ts';
-import { runs, seals, type RunDetail } from './schema.ts';
+import { Outbox } from './outbox.ts';
+import { thisProcess } from './process-identity.ts';
+import { closingLines, runReportOf } from './run-report.ts';
+import { runs, seals, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
-const weekMs = 7 * 24 * 3_600_000;
+export type { Run } from './schema.ts';
 
-export type Run = typeof runs.$inferSelect;
+/** Most runs that are told as open: a host that has more has other troubles. */
+const mostOpen = 1000;
+
 export type Seal = typeof seals.$inferSelect;
 
 export type NewRun = Pick<Run, 'id' | 'kind' | 'environment' | 'database' | 'databaseId'> & { detail: RunDetail };
 
-/** What happened on this host: every run and its outcome, also of runs whose process was killed. */
+/** A run that a command asks for: its id was made by the control plane. */
+export interface Asked {
+  runId: string;
+  commandId: string;
+}
+
+/**
+ * What happened on this host: every run and its outcome, also of runs whose process was killed. Each step of a run is
+ * also a report, written with it or not at all, whether or not there is a control plane to hear it yet.
+ */
 export class Journal {
   readonly #db: JournalDatabase;
   readonly #now: () => number;
+  readonly outbox: Outbox;
+  readonly commands: CommandBook;
+  readonly left: LeftRuns;
 
-  constructor(db: JournalDatabase, now: () => number) {
+  /** @param secrets what no report may hold; may grow */
+  constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
     this.#db = db;
     this.#now = now;
+    this.outbox = new Outbox(db, now, secrets);
+    this.commands = new CommandBook(db, this.outbox, now);
+    this.left = new LeftRuns(db, now);
   }
 
   /**
@@ -38,7 +62,7 @@ export class Journal {
     } catch (error) {
       const detail = await onFailure(error);
       const code = codeOf(error);
-      if (code === 'Interrupted') this.#cancelling(run.id);
+      if (code === 'Interrupted') this.cancelling(run.id);
       this.finish(run.id, code === 'Interrupted' ? 'cancelled' : 'failed', detail, { code, text: paragraphOf(error) });
       throw error;
     }
@@ -47,38 +71,54 @@ export class Journal {
     return outcome.result;
   }
 
+  /** @throws AgentError `RunExists`: whatever has become of it, it is not done twice */
   begin(run: NewRun): void {
-    const state = runStates.move(runStates.initial, 'running');
-    this.#db
-      .insert(runs)
-      .values({ ...run, state, startedAt: this.#now(), owner: thisProcess() })
-      .run();
+    this.#alone(() => {
+      const known = this.get(run.id);
+      if (known) {
+        throw new AgentError(
+          'RunExists',
+          `Run ${run.id} is in this host's journal already, as ${known.state}; it is not done twice.`,
+          'Ask for a new run.',
+        );
+      }
+      const state = runStates.move(runStates.initial, 'running');
+      this.#db
+        .insert(runs)
+        .values({ ...run, state, startedAt: this.#now(), owner: thisProcess() })
+        .run();
+      this.#report(run.id);
+    });
   }
 
   /** Adds to what is known of a run. */
   describe(runId: string, more: RunDetail): void {
-    this.#db.transaction((tx) => {
-      const run = tx.select().from(runs).where(eq(runs.id, runId)).get();
-      if (run) {
-        tx.update(runs)
-          .set({ detail: { ...run.detail, ...more } })
-          .where(eq(runs.id, runId))
-          .run();
-      }
+    this.#alone(() => {
+      const run = this.get(runId);
+      if (!run) return;
+      this.#db
+        .update(runs)
+        .set({ detail: { ...run.detail, ...more } })
+        .where(eq(runs.id, runId))
+        .run();
     });
   }
 
-  /** Keeps what is needed to finish a backup whose process dies between its last byte and its manifest. */
-  seal(seal: Seal): void {
-    this.#db.insert(seals).values(seal).run();
+  /** Keeps what is needed to finish, and to tell of, a backup whose process dies between its last byte and its manifest. */
+  seal(seal: Seal, sealed: SealedBackup): void {
+    this.#alone(() => {
+      this.#db.insert(seals).values(seal).run();
+      this.describe(seal.runId, { sealed });
+    });
   }
 
   /** How a run ended. The privileges are let go of; the manifest's hash stays, as proof that it is ours. */
   finish(runId: string, to: RunState, more: RunDetail = {}, failure?: { code: string; text: string }): void {
-    this.#db.transaction((tx) => {
-      const run = tx.select().from(runs).where(eq(runs.id, runId)).get();
+    this.#alone(() => {
+      const run = this.get(runId);
       if (!run) throw new Error(`run ${runId} is not in the journal`);
-      tx.update(runs)
+      this.#db
+        .update(runs)
         .set({
           state: runStates.move(run.state as RunState, to),
           finishedAt: this.#now(),
@@ -88,58 +128,67 @@ export class Journal {
         })
         .where(eq(runs.id, runId))
         .run();
-      tx.update(seals).set({ manifest: '', privileges: null }).where(eq(seals.runId, runId)).run();
+      this.#db.update(seals).set({ manifest: '', privileges: null }).where(eq(seals.runId, runId)).run();
+      this.#report(runId);
     });
   }
 
-  #cancelling(runId: string): void {
-    const state = runStates.move('running', 'cancelling');
-    this.#db.update(runs).set({ state }).where(eq(runs.id, runId)).run();
+  /** It was asked to end; it may still succeed, where all was done but to say so. */
+  cancelling(runId: string): void {
+    this.#alone(() => {
+      const run = this.get(runId);
+      if (run?.state !== 'running') return;
+      const state = runStates.move(run.state, 'cancelling');
+      this.#db.update(runs).set({ state }).where(eq(runs.id, runId)).run();
+      this.#report(runId);
+    });
   }
 
-  /** Makes an abandoned run this process's own to finish; false where another process was quicker. */
-  adopt(run: Run): boolean {
-    const { changes } = this.#db
-      .update(runs)
-      .set({ owner: thisProcess() })
-      .where(and(eq(runs.id, run.id), eq(runs.owner, run.owner)))
-      .run();
-    return changes === 1;
+  /** A run that was called off before it began. */
+  callOff(run: NewRun, failure: { code: string; text: string }): void {
+    this.#alone(() => {
+      this.begin(run);
+      this.cancelling(run.id);
+      this.finish(run.id, 'cancelled', {}, failure);
+    });
   }
 
-  /** Runs that say they are under way although their process is gone. */
-  abandoned(databaseIds: readonly string[]): Run[] {
-    return this.#db
-      .select()
-      .from(runs)
-      .where(and(inArray(runs.state, ['running', 'cancelling']), inArray(runs.databaseId, [...databaseIds])))
-      .all()
-      .filter((run) => !isAlive(run.owner, this.#now() - run.startedAt));
+  /** Reports a run as it stands now; at its end also what people read of it. */
+  #report(runId: string): void {
+    const run = this.get(runId);
+    if (!run) return;
+    const lines = run.finishedAt === null ? [] : closingLines(run, run.finishedAt);
+    if (lines.length > 0) this.outbox.write('log', { runId, lines });
+    this.outbox.write('run', runReportOf(run));
+  }
+
+  /** A line that people read of a run. */
+  log(runId: string, level: LogReport['lines'][number]['level'], text: string): void {
+    this.outbox.write('log', { runId, lines: [{ at: new Date(this.#now()).toISOString(), level, text }] });
+  }
+
+  /** What reading a copy back has shown. */
+  found(copy: ReportBodies['copy']): void {
+    this.outbox.write('copy', copy);
   }
 
   /**
-   * Runs of the last week that ended by themselves and may have left something, since their store or server could not
-   * be reached any more. Newest first.
+   * What this host has not brought to its end, for the moment in which all up to `seq` is delivered.
+   * @returns undefined where there is more to deliver by now
    */
-  uncleared(databaseIds: readonly string[]): Run[] {
-    return this.#db
-      .select()
-      .from(runs)
-      .where(
-        and(
-          inArray(runs.state, ['succeeded', 'failed', 'cancelled']),
-          inArray(runs.databaseId, [...databaseIds]),
-          gt(runs.startedAt, this.#now() - weekMs),
-        ),
-      )
-      .orderBy(desc(runs.startedAt))
-      .all()
-      .filter(mayHaveLeft);
-  }
-
-  /** Nothing is left any more of a run that ended before. */
-  describeCleared(runId: string): void {
-    this.describe(runId, { clearedAt: this.#now() });
+  openAt(seq: number): { openRunIds: string[]; openCommandIds: string[] } | undefined {
+    return this.#db.transaction(() => {
+      if (this.outbox.position().lastSeq > seq) return undefined;
+      const open = this.#db
+        .select({ id: runs.id })
+        .from(runs)
+        .where(inArray(runs.state, ['running', 'cancelling']))
+        .orderBy(desc(runs.startedAt))
+        .limit(mostOpen)
+        .all();
+      const commands = this.commands.open().slice(0, mostOpen);
+      return { openRunIds: open.map(({ id }) => id), openCommandIds: commands.map(({ id }) => id) };
+    });
   }
 
   sealOf(runId: string): Seal | undefined {
@@ -172,6 +221,17 @@ export class Journal {
     return made !== undefined;
   }
 
+  /** The backup that this host stored under that name. */
+  backupIdOf(databaseId: string, dumpKey: string): string | undefined {
+    const named = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.dumpKey') = ${dumpKey})`;
+    const made = this.#db
+      .select({ detail: runs.detail })
+      .from(runs)
+      .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named))
+      .get();
+    return made?.detail.backupId;
+  }
+
   get(runId: string): Run | undefined {
     return this.#db.select().from(runs).where(eq(runs.id, runId)).get();
   }
@@ -187,14 +247,12 @@ export class Journal {
       .all();
   }
 
+  /** Alone from the first look on: what was read would be old by the time it is written. */
+  #alone<T>(work: () => T): T {
+    return this.#db.transaction(work, { behavior: 'immediate' });
+  }
+
   close(): void {
     this.#db.$client.close();
   }
-}
-
-function mayHaveLeft({ kind, state, detail }: Run): boolean {
-  if (detail.clearedAt !== undefined) return false;
-  if (kind === 'restore') return state !== 'succeeded' && detail.scratchDatabase !== undefined;
-  // A copy without an outcome was planned in a run that failed as a whole.
-  return (detail.copies ?? []).some((copy) => !('state' in copy) || copy.mayHaveLeft === true);
 }

@@ -12,6 +12,17 @@ export function thisProcess(): RunOwner {
   };
 }
 
+/** Whether it is this process that owns a run. */
+export function isThisProcess(owner: RunOwner): boolean {
+  const { pid, startTicks, bootId, pidNamespace } = thisProcess();
+  return (
+    owner.pid === pid &&
+    owner.startTicks === startTicks &&
+    owner.bootId === bootId &&
+    owner.pidNamespace === pidNamespace
+  );
+}
+
 /** Longer than a run takes: by then one of another container counts as dead. */
 const longestRunMs = 24 * 60 * 60 * 1000;
 

@@ -1,4 +1,6 @@
-import { blob, index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { CommandState } from '@strideiq/core';
+import type { ReportAnswers, ReportedBackup, ReportKind } from '@strideiq/protocol';
+import { blob, index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
 /** Where a run's process can be found again: the pid alone may since belong to somebody else. */
 export interface RunOwner {
@@ -29,9 +31,16 @@ export interface CopyOutcome extends PlannedCopy {
   mayHaveLeft?: true;
 }
 
+/** What a backup holds, known once its manifest is sealed: a killed one that is finished later tells the same. */
+export type SealedBackup = Omit<ReportedBackup, 'backupId' | 'copies'>;
+
 /** What is known of a run beyond its columns; grows as the run goes on. */
 export interface RunDetail {
+  /** The command that asked for it; none where this host did by itself. */
+  commandId?: string;
+  /** Of a backup that is made, or restored. */
   backupId?: string;
+  sealed?: SealedBackup;
   copies?: (PlannedCopy | CopyOutcome)[];
   /** Database made by a restore that is not yet finished, dropped at the next start if it is still there. */
   scratchDatabase?: string;
@@ -49,6 +58,9 @@ export interface RunDetail {
   bytes?: number;
   rawBytes?: number;
   rows?: number;
+  tables?: number;
+  /** Compared with the manifest's inventory. */
+  objects?: number;
 }
 
 /** Every execution of work on this host, and how it ended. */
@@ -72,6 +84,8 @@ export const runs = sqliteTable(
   (table) => [index('runs_by_state').on(table.state), index('runs_by_database').on(table.databaseId, table.startedAt)],
 );
 
+export type Run = typeof runs.$inferSelect;
+
 /** A backup's manifest and privileges, written before the stores commit: with them a killed backup can be finished. */
 export const seals = sqliteTable('seals', {
   runId: text('run_id')
@@ -82,3 +96,73 @@ export const seals = sqliteTable('seals', {
   manifestSha256: text('manifest_sha256').notNull(),
   privileges: blob('privileges', { mode: 'buffer' }),
 });
+
+/** The journal itself; one row. */
+export const journal = sqliteTable('journal', {
+  row: integer('row').primaryKey(),
+  /** Whose reports the control plane counts: a new one where this journal was set back. */
+  journalId: text('journal_id').notNull(),
+  /** Of the newest report that was ever written. */
+  lastSeq: integer('last_seq').notNull(),
+  /** The highest that ever left this host, written down before it does. */
+  sentSeq: integer('sent_seq').notNull(),
+  /** How it stands with the control plane, as the daemon saw it last. */
+  link: text('link', { mode: 'json' }).$type<LinkState>(),
+});
+
+/** How it stands with the control plane. */
+export interface LinkState {
+  connected: boolean;
+  /** Since when, milliseconds since 1970. */
+  at: number;
+  /** Why it is not connected. */
+  code?: string;
+  text?: string;
+  /** The control plane's clock less this host's. */
+  clockOffsetMs?: number;
+}
+
+/** What this host says happened: written with what it tells of, and delivered at least once. */
+export const reports = sqliteTable(
+  'reports',
+  {
+    reportId: text('report_id').primaryKey(),
+    /** Place in the journal, from 1. */
+    seq: integer('seq').notNull(),
+    kind: text('kind').$type<ReportKind>().notNull(),
+    /** Milliseconds since 1970, by this host's clock. */
+    at: integer('at').notNull(),
+    body: text('body', { mode: 'json' }).$type<Record<string, unknown>>().notNull(),
+    /** Null while it waits to be delivered. */
+    answeredAt: integer('answered_at'),
+    answer: text('answer').$type<ReportAnswers['answers'][number]['answer']>(),
+    /** Why it was rejected. */
+    code: text('code'),
+    reason: text('reason'),
+  },
+  (table) => [uniqueIndex('reports_by_seq').on(table.seq), index('reports_by_answer').on(table.answer, table.at)],
+);
+
+/** What the control plane has asked of this host. An id that stands here is not done again. */
+export const commands = sqliteTable(
+  'commands',
+  {
+    id: text('id').primaryKey(),
+    kind: text('kind').notNull(),
+    databaseId: text('database_id').notNull(),
+    /** The run that it asks for; its id is the control plane's. */
+    runId: text('run_id'),
+    body: text('body', { mode: 'json' }).$type<Record<string, unknown>>().notNull(),
+    /** Both by the control plane's clock. */
+    issuedAt: integer('issued_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+    receivedAt: integer('received_at').notNull(),
+    /** `delivered`: written down here. `acknowledged`: the control plane knows that, and it may be begun. */
+    state: text('state').$type<CommandState>().notNull(),
+    endedAt: integer('ended_at'),
+    /** Why it was refused or has expired. */
+    code: text('code'),
+    reason: text('reason'),
+  },
+  (table) => [index('commands_by_state').on(table.state), index('commands_by_run').on(table.runId)],
+);

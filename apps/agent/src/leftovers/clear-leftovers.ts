@@ -15,13 +15,15 @@ export interface Clearing {
   stores: readonly OpenedStore[];
   /** A maintenance database of the server. */
   maintenance: Endpoint;
+  /** Runs that this process is at, where it lives on between runs: see `LeftRuns`. */
+  underWay?: ReadonlySet<string> | undefined;
 }
 
 /** What was found of one run, and what became of it. */
 export interface Cleared {
   runId: string;
   kind: Run['kind'];
-  state: 'succeeded' | 'failed';
+  state: 'succeeded' | 'failed' | 'cancelled';
   text: string;
 }
 
@@ -35,9 +37,11 @@ export interface Cleared {
 export async function clearLeftovers(
   journal: Journal,
   clearing: Clearing,
+  now: () => number,
 ): Promise<{ cleared: Cleared[]; problems: string[] }> {
-  const killed = journal.abandoned([clearing.databaseId]).filter((run) => journal.adopt(run));
-  const ended = journal.uncleared([clearing.databaseId]);
+  const { left } = journal;
+  const killed = left.abandoned([clearing.databaseId], clearing.underWay).filter((run) => left.adopt(run));
+  const ended = left.uncleared([clearing.databaseId]);
   const cleared: Cleared[] = [];
   const problems: string[] = [];
   const server = new Maintenance(clearing.maintenance);
@@ -60,7 +64,7 @@ export async function clearLeftovers(
       try {
         if (run.kind === 'restore') await dropScratch(run, server);
         else if (hasCopyIn(run, clearing.stores, unreachable)) continue;
-        journal.describeCleared(run.id);
+        journal.describe(run.id, { clearedAt: now() });
       } catch (error) {
         problems.push(`What run ${run.id} (${run.kind}) left could not be cleared yet: ${paragraphOf(error)}`);
       }

@@ -12,14 +12,20 @@ export async function clearRestore(journal: Journal, run: Run, server: Maintenan
   const { into } = run.detail;
   if (await hasFinalName(run, server)) {
     const text = `The agent's process ended just after ${into} was restored, compared and given its name.`;
-    journal.finish(run.id, 'succeeded', { warnings: [text] });
+    journal.finish(run.id, 'succeeded', { warnings: [...(run.detail.warnings ?? []), text] });
     return { runId: run.id, kind: run.kind, state: 'succeeded', text };
   }
   const dropped = await dropScratch(run, server);
   const what = run.kind === 'restore' ? `restore into ${into ?? 'a new database'}` : run.kind;
   const text = `The agent's process ended before the ${what} did.${dropped ? ' The half-restored database was dropped.' : ''}`;
-  journal.finish(run.id, 'failed', {}, { code: 'AgentDied', text });
-  return { runId: run.id, kind: run.kind, state: 'failed', text };
+  const state = outcomeOfKilled(run);
+  journal.finish(run.id, state, {}, { code: 'AgentDied', text });
+  return { runId: run.id, kind: run.kind, state, text };
+}
+
+/** One that somebody had asked to end has ended as asked, if not in the way that was meant. */
+export function outcomeOfKilled({ state }: Run): 'failed' | 'cancelled' {
+  return state === 'cancelling' ? 'cancelled' : 'failed';
 }
 
 /** Drops the database that a restore made under a name of its own. @returns whether it was still there */

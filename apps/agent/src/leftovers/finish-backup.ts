@@ -1,11 +1,13 @@
 import { copyStates, paragraphOf, parseBackupName, parseManifest, type BackupNames } from '@strideiq/core';
 import type { Store } from '@strideiq/storage';
 import { completeCopy } from '../backup/copies.ts';
+import { sealedBackupOf } from '../backup/manifest.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal, Run } from '../journal/journal.ts';
 import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import type { Cleared } from './clear-leftovers.ts';
+import { outcomeOfKilled } from './clear-restore.ts';
 
 /**
  * Gives a killed backup its outcome. Where its dump had reached a store whole, it is finished there.
@@ -47,7 +49,7 @@ export async function finishBackup(
   }
   if (problems.length > 0) throw new AgentError('StoreFailed', problems.join(' '));
   const stored = outcomes.filter((copy) => copy.state === 'stored');
-  const state = stored.length > 0 ? 'succeeded' : 'failed';
+  const state = stored.length > 0 ? 'succeeded' : outcomeOfKilled(run);
   const text =
     state === 'succeeded'
       ? `The agent's process ended while it completed the backup; the dump was whole in ${stored.map((copy) => copy.store).join(', ')}, and was finished there.`
@@ -55,8 +57,8 @@ export async function finishBackup(
   journal.finish(
     run.id,
     state,
-    { ...sizesOf(seal), copies: outcomes, warnings: [...warnings, ...(state === 'succeeded' ? [text] : [])] },
-    state === 'failed' ? { code: 'AgentDied', text } : undefined,
+    { ...sealedOf(seal), copies: outcomes, warnings: [...warnings, ...(state === 'succeeded' ? [text] : [])] },
+    state === 'succeeded' ? undefined : { code: 'AgentDied', text },
   );
   return { runId: run.id, kind: run.kind, state, text };
 }
@@ -64,14 +66,12 @@ export async function finishBackup(
 type Seal = ReturnType<Journal['sealOf']>;
 
 /** What the journal would have been told, had the run come to its end. */
-function sizesOf(seal: Seal): Run['detail'] {
+function sealedOf(seal: Seal): Run['detail'] {
   if (!seal || seal.manifest === '') return {};
-  const { object, tables } = parseManifest(seal.manifest, 'the sealed manifest').manifest;
-  return {
-    bytes: object.bytes,
-    rawBytes: object.rawBytes,
-    rows: tables.reduce((sum, table) => sum + table.rows, 0),
-  };
+  const { manifest } = parseManifest(seal.manifest, 'the sealed manifest');
+  const sealed = sealedBackupOf(manifest, seal.manifestSha256);
+  const { bytes, rawBytes, rows } = sealed;
+  return { sealed, bytes, rawBytes, rows };
 }
 
 /** A dump that is whole gets its manifest; stores commit objects whole or not at all, so its size tells. */

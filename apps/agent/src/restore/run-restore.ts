@@ -1,7 +1,8 @@
 import { newId, paragraphOf, type SigningKey } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
-import type { Journal } from '../journal/journal.ts';
+import type { Asked, Journal } from '../journal/journal.ts';
+import { loggingPhases } from '../journal/run-log.ts';
 import type { RunDetail } from '../journal/schema.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
@@ -12,7 +13,7 @@ import { verifyCopy } from '../verify/verify-copy.ts';
 import { loadDump } from './load-dump.ts';
 import { Privileges } from './privileges.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
-import { checkTrust, judgeTrust, type Trust } from './trust.ts';
+import { checkTrust, judgeTrust, type GivenTrust, type Trust } from './trust.ts';
 
 export interface RestoreRequest {
   environment: string;
@@ -26,6 +27,12 @@ export interface RestoreRequest {
   /** Name of the new database. */
   into: string;
   trustSource: boolean;
+  /** What whoever asks knows of the manifest; where it is given, no other is taken. */
+  trust?: GivenTrust | undefined;
+  /** What is to be said of this restore in any case. */
+  notes?: readonly string[];
+  /** Left out: this host asks for it itself. */
+  asked?: Asked;
 }
 
 export interface RestoreDependencies {
@@ -53,27 +60,54 @@ export interface RestoreOutcome {
  * asked for there is a proven database or none.
  * @throws AgentError; no database of this run is left then
  */
-export async function runRestore(request: RestoreRequest, deps: RestoreDependencies): Promise<RestoreOutcome> {
-  const { environment, database, databaseId, source, reference, into } = request;
-  const trust = judgeTrust(source, deps.key, deps.journal);
-  const runId = newId(deps.now());
-  const scratchDatabase = `strideiq_restore_${runId.replaceAll('-', '')}`;
+export async function runRestore(request: RestoreRequest, dependencies: RestoreDependencies): Promise<RestoreOutcome> {
+  const { environment, database, databaseId, source, reference, into, asked } = request;
+  const { journal, now } = dependencies;
+  const runId = asked?.runId ?? newId(now());
+  const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
+  const backupId = source.found?.manifest.backupId;
+  const detail = {
+    source: reference,
+    into,
+    ...(backupId === undefined ? {} : { backupId }),
+    ...(asked ? { commandId: asked.commandId } : {}),
+  };
+  let scratchDatabase: string | undefined;
+  return journal.record(
+    { id: runId, kind: 'restore', environment, database, databaseId, detail },
+    async () => {
+      const { trust, server } = await checkFirst(request, deps, runId);
+      scratchDatabase = `strideiq_restore_${runId.replaceAll('-', '')}`;
+      journal.describe(runId, { scratchDatabase, server: describeServer(request.maintenance) });
+      const result = await restoreInto({ request, deps, trust, server, scratchDatabase, runId });
+      return { result, detail: outcomeOf(result) };
+    },
+    async () => (scratchDatabase === undefined ? {} : dropScratch(request, runId, scratchDatabase, now)),
+  );
+}
+
+/** Everything that can be known before anything is made. */
+async function checkFirst(
+  request: RestoreRequest,
+  deps: RestoreDependencies,
+  runId: string,
+): Promise<{ trust: Trust; server: TargetServer }> {
+  const { source, into, trustSource } = request;
+  const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
   const server = await onMaintenance(request, runId, async (maintenance) => {
     const found = await checkTarget(maintenance, into, trust.manifest);
-    checkTrust(trust, found.superuser, request.trustSource, source.dumpKey);
+    checkTrust(trust, found.superuser, trustSource, source.dumpKey);
     return found;
   });
   if (!trust.manifest) await checkWhole(source, deps);
-  const detail = { source: reference, into, scratchDatabase, server: describeServer(request.maintenance) };
-  return deps.journal.record(
-    { id: runId, kind: 'restore', environment, database, databaseId, detail },
-    async () => {
-      const result = await restoreInto({ request, deps, trust, server, scratchDatabase, runId });
-      const rows = result.tables.reduce((sum, table) => sum + table.found, 0);
-      return { result, detail: { rows, warnings: result.notes } };
-    },
-    async () => dropScratch(request, runId, scratchDatabase, deps.now),
-  );
+  deps.signal.throwIfAborted();
+  return { trust, server };
+}
+
+/** What the journal is to know of a restore that went well. */
+function outcomeOf({ tables, objects, notes }: Pick<RestoreOutcome, 'tables' | 'objects' | 'notes'>): RunDetail {
+  const rows = tables.reduce((sum, table) => sum + table.found, 0);
+  return { rows, tables: tables.length, objects, warnings: notes };
 }
 
 /** Short work on a connection of its own: one that idles through an hour of loading is cut by somebody's time limit. */
@@ -158,6 +192,9 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     return { tables: compared, objects: count };
   });
   deps.signal.throwIfAborted();
+  const said = [...(request.notes ?? []), ...trustNotes(trust), ...loaded.notes, ...notes];
+  // Before the last step, so that a restore that is killed just after it tells the same.
+  deps.journal.describe(runId, outcomeOf({ tables, objects, notes: said }));
   await openUnder(work, scratchOid, privileges);
   return {
     runId,
@@ -166,7 +203,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     tables,
     objects,
     privileges: manifest?.privileges?.name,
-    notes: [...trustNotes(trust), ...loaded.notes, ...notes, ...privilegeNotes(work, privileges)],
+    notes: [...said, ...privilegeNotes(work, privileges)],
   };
 }
 

@@ -1,19 +1,29 @@
 import { fixedNames, isSignedBy, keyIdOf, parseBackupName, type Manifest, type SigningKey } from '@strideiq/core';
+import type { FoundManifest } from '../backups/find-backups.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 
 /** Why a dump's SQL may run, or may not. */
 export type Trust =
-  | { trusted: true; manifest: Manifest; because: 'signature' | 'journal' }
+  | { trusted: true; manifest: Manifest; because: 'signature' | 'journal' | 'catalog' }
   | { trusted: false; manifest: Manifest | undefined; because: string };
+
+/** By what the control plane knows a manifest: its hash, and the key of the agent that made it. */
+export interface GivenTrust {
+  manifestSha256: string;
+  publicKeyPem: string;
+}
 
 /**
  * SQL from a bucket is code. It is trusted when its manifest was signed by this host's key, or is known to this host's
  * journal; every chunk is then checked against that manifest before it runs.
+ * @param given where somebody knows the manifest better: then that one is trusted and no other, whoever signed it
+ * @throws AgentError `VerificationFailed`; `SourceUntrusted` where it is not the one that was given
  */
-export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journal): Trust {
+export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journal, given?: GivenTrust): Trust {
   const { found, dumpKey, sizeBytes, unreadable } = source;
+  if (given && !(found && isGiven(found, given))) throw notTheGiven(source);
   if (!found) return { trusted: false, manifest: undefined, because: unreadable ?? `${dumpKey} has no manifest` };
   const { manifest, json, sha256 } = found;
   if (manifest.object.bytes !== sizeBytes) {
@@ -25,12 +35,35 @@ export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journ
   }
   const misplaced = misplacementOf(source);
   if (misplaced !== undefined) return { trusted: false, manifest, because: misplaced };
+  if (given) return { trusted: true, manifest, because: 'catalog' };
   if (isSignedBy(json, key.publicPem)) return { trusted: true, manifest, because: 'signature' };
   if (journal.knowsManifest(manifest.backupId, sha256)) return { trusted: true, manifest, because: 'journal' };
   const because = manifest.signature
     ? `its manifest is signed by another key than this host's (key ${manifest.signature.keyId.slice(0, 16)}), or was changed after it was signed`
     : 'its manifest is not signed';
   return { trusted: false, manifest, because };
+}
+
+/** Both: a hash alone would let whoever can write to a catalog name a manifest of his own. */
+function isGiven({ json, sha256 }: FoundManifest, { manifestSha256, publicKeyPem }: GivenTrust): boolean {
+  if (sha256 !== manifestSha256) return false;
+  try {
+    return isSignedBy(json, publicKeyPem);
+  } catch {
+    // What was given is no key.
+    return false;
+  }
+}
+
+function notTheGiven({ found, dumpKey, unreadable }: BackupSource): AgentError {
+  const why = found
+    ? 'its manifest is not the one that the control plane has on record'
+    : (unreadable ?? 'it has no manifest');
+  return new AgentError(
+    'SourceUntrusted',
+    `${dumpKey} is not the backup that was asked for: ${why.replace(/\.$/, '')}.`,
+    'Restore from another copy; find out who may write to that store, and verify what is in it.',
+  );
 }
 
 /**

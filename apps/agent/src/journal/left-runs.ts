@@ -1,0 +1,81 @@
+import { and, desc, eq, gt, inArray } from 'drizzle-orm';
+import type { JournalDatabase } from './open-journal.ts';
+import { isAlive, isThisProcess, thisProcess } from './process-identity.ts';
+import { runs, type Run } from './schema.ts';
+
+const weekMs = 7 * 24 * 3_600_000;
+
+/** Runs that somebody has to look after, since their process is gone or could not clear behind itself. */
+export class LeftRuns {
+  readonly #db: JournalDatabase;
+  readonly #now: () => number;
+
+  constructor(db: JournalDatabase, now: () => number) {
+    this.#db = db;
+    this.#now = now;
+  }
+
+  /** Makes an abandoned run this process's own to finish; false where another process was quicker. */
+  adopt(run: Run): boolean {
+    const { changes } = this.#db
+      .update(runs)
+      .set({ owner: thisProcess() })
+      .where(and(eq(runs.id, run.id), eq(runs.owner, run.owner)))
+      .run();
+    return changes === 1;
+  }
+
+  /**
+   * Runs that say they are under way although their process is gone.
+   * @param underWay those that this process itself is at, where it lives on between runs: others of its own were
+   *   adopted before, or could not be finished, and are to be tried again
+   */
+  abandoned(databaseIds: readonly string[], underWay?: ReadonlySet<string>): Run[] {
+    return this.#open(databaseIds).filter((run) => !this.#isAtWork(run, underWay));
+  }
+
+  /** Whether any process is at work on one of these databases. */
+  isBusy(databaseIds: readonly string[], underWay?: ReadonlySet<string>): boolean {
+    return this.#open(databaseIds).some((run) => this.#isAtWork(run, underWay));
+  }
+
+  #isAtWork(run: Run, underWay: ReadonlySet<string> | undefined): boolean {
+    if (underWay && isThisProcess(run.owner)) return underWay.has(run.id);
+    return isAlive(run.owner, this.#now() - run.startedAt);
+  }
+
+  #open(databaseIds: readonly string[]): Run[] {
+    return this.#db
+      .select()
+      .from(runs)
+      .where(and(inArray(runs.state, ['running', 'cancelling']), inArray(runs.databaseId, [...databaseIds])))
+      .all();
+  }
+
+  /**
+   * Runs of the last week that ended by themselves and may have left something, since their store or server could not
+   * be reached any more. Newest first.
+   */
+  uncleared(databaseIds: readonly string[]): Run[] {
+    return this.#db
+      .select()
+      .from(runs)
+      .where(
+        and(
+          inArray(runs.state, ['succeeded', 'failed', 'cancelled']),
+          inArray(runs.databaseId, [...databaseIds]),
+          gt(runs.startedAt, this.#now() - weekMs),
+        ),
+      )
+      .orderBy(desc(runs.startedAt))
+      .all()
+      .filter(mayHaveLeft);
+  }
+}
+
+function mayHaveLeft({ kind, state, detail }: Run): boolean {
+  if (detail.clearedAt !== undefined) return false;
+  if (kind === 'restore') return state !== 'succeeded' && detail.scratchDatabase !== undefined;
+  // A copy without an outcome was planned in a run that failed as a whole.
+  return (detail.copies ?? []).some((copy) => !('state' in copy) || copy.mayHaveLeft === true);
+}

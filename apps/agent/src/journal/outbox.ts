@@ -1,0 +1,202 @@
+import { newId } from '@strideiq/core';
+import {
+  keepReportsMs,
+  mostBatchBytes,
+  mostBatchReports,
+  type Report,
+  type ReportAnswers,
+  type ReportBodies,
+  type ReportKind,
+} from '@strideiq/protocol';
+import { and, asc, count, desc, eq, gt, isNull, lt, lte, max, sql } from 'drizzle-orm';
+import { fitted } from './fit-report.ts';
+import type { JournalDatabase } from './open-journal.ts';
+import { journal, reports, type LinkState } from './schema.ts';
+
+/** What an enrolled host keeps for a control plane that is away; after a year it will not come back. */
+const keepUndeliveredMs = 365 * 24 * 3_600_000;
+
+/** Bytes of a report beside its body, and of a batch beside its reports: more than they are. */
+const envelopeBytes = 300;
+
+export type StoredReport = typeof reports.$inferSelect;
+export type ReportAnswer = ReportAnswers['answers'][number];
+
+/** The journal that reports come from, and its newest one. */
+export interface JournalPosition {
+  journalId: string;
+  lastSeq: number;
+}
+
+/**
+ * The reports of this host, in the order in which they are to be delivered. Also filled by commands of other processes;
+ * only the daemon delivers.
+ */
+export class Outbox {
+  readonly #db: JournalDatabase;
+  readonly #now: () => number;
+  readonly #secrets: ReadonlySet<string>;
+
+  constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string>) {
+    this.#db = db;
+    this.#now = now;
+    this.#secrets = secrets;
+  }
+
+  /** Writes a report; within a transaction of the journal it stands or falls with what it tells of. */
+  write<Kind extends ReportKind>(kind: Kind, body: ReportBodies[Kind], at = this.#now()): void {
+    this.#alone(() => {
+      const seq = this.position().lastSeq + 1;
+      this.#db.update(journal).set({ lastSeq: seq }).run();
+      this.#db
+        .insert(reports)
+        .values({ reportId: newId(at), seq, kind, at, body: fitted(body, this.#secrets) })
+        .run();
+    });
+  }
+
+  position(): JournalPosition {
+    const { journalId, lastSeq } = this.#row();
+    return { journalId, lastSeq };
+  }
+
+  /**
+   * The reports that follow `after`, as many as one batch takes; also those that were answered before, since a catalog
+   * that was put back from an older copy wants them again.
+   */
+  batchAfter(after: number, mostReports = mostBatchReports): Report[] {
+    const sizes = this.#db
+      .select({ seq: reports.seq, bytes: sql<number>`length(CAST(${reports.body} AS BLOB))` })
+      .from(reports)
+      .where(gt(reports.seq, after))
+      .orderBy(asc(reports.seq))
+      .limit(mostReports)
+      .all();
+    let bytes = envelopeBytes;
+    let end = after;
+    for (const report of sizes) {
+      bytes += report.bytes + envelopeBytes;
+      // One alone always goes: each is small enough by itself.
+      if (bytes > mostBatchBytes && end > after) break;
+      end = report.seq;
+    }
+    return this.#db
+      .select()
+      .from(reports)
+      .where(and(gt(reports.seq, after), lte(reports.seq, end)))
+      .orderBy(asc(reports.seq))
+      .all()
+      .map(({ reportId, seq, kind, at, body }) => ({ reportId, seq, kind, at: new Date(at).toISOString(), body }));
+  }
+
+  /** To be said before anything up to there leaves this host: see `reconcile`. */
+  sending(seq: number): void {
+    this.#db.update(journal).set({ sentSeq: seq }).where(lt(journal.sentSeq, seq)).run();
+  }
+
+  answered(answers: readonly ReportAnswer[]): void {
+    this.#alone(() => {
+      for (const { reportId, answer, code, text } of answers) {
+        this.#db
+          .update(reports)
+          .set({ answer, answeredAt: this.#now(), code: code ?? null, reason: text ?? null })
+          .where(eq(reports.reportId, reportId))
+          .run();
+      }
+    });
+  }
+
+  /**
+   * Takes note of how far the control plane has recorded this journal: what was not answered up to there has arrived.
+   * @returns false where it knows of more than ever left this host. Then this state directory was set back and numbers
+   *   have been given twice: a new journal has begun, and all reports that are kept are its own
+   */
+  reconcile(highWater: number): boolean {
+    return this.#alone(() => {
+      if (highWater > this.#row().sentSeq) {
+        this.#beginAnew();
+        return false;
+      }
+      this.#db
+        .update(reports)
+        .set({ answer: 'duplicate', answeredAt: this.#now() })
+        .where(and(isNull(reports.answeredAt), lte(reports.seq, highWater)))
+        .run();
+      return true;
+    });
+  }
+
+  #beginAnew(): void {
+    // Below zero on the way, since no two may have the same number, not even for a moment.
+    this.#db.run(sql`UPDATE reports SET seq = -seq`);
+    this.#db.run(
+      sql`UPDATE reports SET seq = place FROM
+            (SELECT report_id AS id, row_number() OVER (ORDER BY seq DESC) AS place FROM reports) WHERE id = report_id`,
+    );
+    const { lastSeq } =
+      this.#db
+        .select({ lastSeq: max(reports.seq) })
+        .from(reports)
+        .get() ?? {};
+    this.#db
+      .update(journal)
+      .set({ journalId: newId(this.#now()), lastSeq: lastSeq ?? 0, sentSeq: 0 })
+      .run();
+  }
+
+  /** How many wait to be delivered, and what was set aside, newest first. */
+  outstanding(): { waiting: number; rejected: StoredReport[] } {
+    const waiting = this.#db.select({ n: count() }).from(reports).where(isNull(reports.answeredAt)).get()?.n ?? 0;
+    const rejected = this.#db
+      .select()
+      .from(reports)
+      .where(eq(reports.answer, 'rejected'))
+      .orderBy(desc(reports.seq))
+      .limit(100)
+      .all();
+    return { waiting, rejected };
+  }
+
+  /**
+   * Lets go of reports that nobody will ask for again.
+   * @param enrolled whether there is a control plane that may still come for those that it has not yet
+   */
+  prune(enrolled: boolean): void {
+    const now = this.#now();
+    const oldest = now - (enrolled ? keepUndeliveredMs : keepReportsMs);
+    this.#alone(() => {
+      this.#db
+        .delete(reports)
+        .where(lt(reports.answeredAt, now - keepReportsMs))
+        .run();
+      this.#db
+        .delete(reports)
+        .where(and(isNull(reports.answeredAt), lt(reports.at, oldest)))
+        .run();
+    });
+  }
+
+  get link(): LinkState | undefined {
+    return this.#row().link ?? undefined;
+  }
+
+  /** Written down for the doctor, which is another process. */
+  noteLink(link: LinkState): void {
+    this.position();
+    this.#db.update(journal).set({ link }).run();
+  }
+
+  #row(): typeof journal.$inferSelect {
+    const row = this.#db.select().from(journal).get();
+    if (row) return row;
+    const first = { row: 1, journalId: newId(this.#now()), lastSeq: 0, sentSeq: 0, link: null };
+    // Of two first starts at once both end with the same.
+    this.#db.insert(journal).values(first).onConflictDoNothing().run();
+    return this.#db.select().from(journal).get() ?? first;
+  }
+
+  /** Alone from the first look on: what was read would be old by the time it is written. */
+  #alone<T>(work: () => T): T {
+    return this.#db.transaction(work, { behavior: 'immediate' });
+  }
+}

@@ -1,0 +1,36 @@
+import type { Host } from '../compose.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { clearLeftovers, type Cleared } from './clear-leftovers.ts';
+
+export interface DatabaseCleared {
+  cleared: Cleared[];
+  problems: string[];
+}
+
+/**
+ * Clears what earlier runs of a database left.
+ * @param underWay runs that this process is at, where it lives on between runs
+ * @param onFound called before anything is asked of stores and server
+ * @returns undefined where nothing is to be cleared, which is found without asking anybody
+ */
+export async function clearDatabase(
+  host: Host,
+  database: DatabaseConfiguration,
+  { underWay, onFound }: { underWay?: ReadonlySet<string>; onFound?: () => void } = {},
+): Promise<DatabaseCleared | undefined> {
+  const databaseId = host.databaseIdOf(database);
+  const { left } = host.journal;
+  const runs = [...left.abandoned([databaseId], underWay), ...left.uncleared([databaseId])];
+  if (runs.length === 0) return undefined;
+  onFound?.();
+  const stores = await host.storesOf(database);
+  for (const { storeId, location } of runs.flatMap((run) => run.detail.copies ?? [])) {
+    // Directories that the configuration no longer names: another `--backup-dir`, or a store taken out of the file.
+    if (!location.startsWith('/') || stores.some(({ store }) => store.storeId === storeId)) continue;
+    const opened: OpenedStore = await host.openDirectory(location);
+    if (opened.store.storeId === storeId) stores.push(opened);
+  }
+  const maintenance = await host.maintenanceOf(database);
+  return clearLeftovers(host.journal, { databaseId, stores, maintenance, underWay }, host.surroundings.now);
+}
