@@ -3,6 +3,7 @@ import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
 import { doctor } from './doctor.ts';
+import { enroll } from './enroll.ts';
 import { list } from './list.ts';
 import { restore } from './restore.ts';
 import { defaultConfigurationFile, runCommand, type Command, type CommonOptions } from './run-command.ts';
@@ -76,6 +77,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
     );
+  add('enroll', "trade a one-time token for this host's own credential")
+    .option('--url <url>', 'address of the control plane')
+    .option('--token <token>', 'made by `strideiq enroll-token`, good once and for 15 minutes')
+    .action(async (options) => run(options, async (command) => enroll(command, options)));
   withoutFile(add('doctor [database]', 'look whether everything is as backups need it')).action(
     async (name: string | undefined, options) => run(options, async (command) => doctor(command, name)),
   );
