@@ -8,8 +8,11 @@ export interface AgentClientOptions {
   /** Base address of the control plane, `https://backup.example.com`. */
   url: string;
   credential: string;
-  /** Called once: the connection was refused, lost, or closed by either side. */
-  onClose: (why: string) => void;
+  /**
+   * Called once: the connection was refused, lost, or closed by either side.
+   * @param refusal what the control plane said, where it was its word that refused it
+   */
+  onClose: (why: string, refusal?: CodedError) => void;
   /** Certificate authorities in PEM beside the system's own. */
   ca?: string;
 }
@@ -31,12 +34,15 @@ const closeTimeoutMs = 2_000;
 export function openAgentClient({ url, credential, onClose, ca }: AgentClientOptions): AgentClient {
   let closed = false;
   let why = 'the control plane could not be reached';
+  let refusal: CodedError | undefined;
+  const sockets = new Set<WebSocket>();
   const end = () => {
     if (closed) return;
     closed = true;
-    // Ended, so that it does not try again by itself.
+    // Ended, so that it does not try again by itself. It waits for what is not answered; the socket does not.
     void client.close().catch(() => undefined);
-    onClose(why);
+    for (const socket of sockets) socket.close();
+    onClose(why, refusal);
   };
   class Socket extends WebSocket {
     constructor(address: string | URL) {
@@ -48,9 +54,14 @@ export function openAgentClient({ url, credential, onClose, ca }: AgentClientOpt
         ...(ca === undefined ? {} : { ca }),
       };
       super(address, options);
+      sockets.add(this);
+      // It was closed before there was a socket.
+      if (closed) this.terminate();
       this.on('unexpected-response', (request, response) => {
         const said = response.headers['x-strideiq-error'];
         why = `the control plane answered ${response.statusCode} ${typeof said === 'string' ? said : (response.statusMessage ?? '')}`;
+        const [, code, text] = (typeof said === 'string' && /^(\w+): (.*)$/s.exec(said)) || [];
+        if (code !== undefined) refusal = new CodedError(code, text ?? '');
         // First: ending the socket gives it another reason.
         end();
         response.resume();
@@ -61,6 +72,7 @@ export function openAgentClient({ url, credential, onClose, ca }: AgentClientOpt
         why = error.message || why;
       });
       this.on('close', (code, reason) => {
+        sockets.delete(this);
         if (code !== 1006 || why === '') why = reason.toString() || `the connection was closed (${code})`;
         end();
       });
