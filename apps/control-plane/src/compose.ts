@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { AgentConnections } from './agents/agent-connections.ts';
 import { AgentGateway } from './agents/agent-gateway.ts';
 import type { ApiParts } from './api/context.ts';
+import { Followers } from './api/followers.ts';
 import { openCatalog, type Catalog } from './catalog/open-catalog.ts';
 import type { ControlPlaneConfiguration } from './configuration/index.ts';
 import { SourceUrls } from './copies/source-urls.ts';
@@ -109,6 +110,7 @@ export class ControlPlane {
       enrolment: new Enrolment(shared),
       work: new WorkRequests(shared),
       liveRuns,
+      followers: new Followers(),
       stopping: stopping.signal,
     };
     const app = await buildApp({

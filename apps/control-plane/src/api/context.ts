@@ -3,6 +3,7 @@ import type { Catalog } from '../catalog/open-catalog.ts';
 import type { Enrolment } from '../enrolment/enrolment.ts';
 import type { AccessRefusals } from '../keys/access-refusals.ts';
 import type { ApiKeys, Asking } from '../keys/api-keys.ts';
+import type { Followers } from './followers.ts';
 import type { LiveRuns } from '../runs/live-runs.ts';
 import type { WorkRequests } from '../runs/work-requests.ts';
 
@@ -18,6 +19,7 @@ export interface ApiParts {
   enrolment: Enrolment;
   work: WorkRequests;
   liveRuns: LiveRuns;
+  followers: Followers;
   /** Aborted when the program stops: what goes on telling ends. */
   stopping: AbortSignal;
 }

@@ -51,6 +51,19 @@ const t = initTRPC
 
 export const router = t.router;
 
+/** Every guard that was made here: who only claims to have one is not among them. */
+const guards = new WeakSet<ApiMeta['guard']>();
+
+/** Names of the procedures that this file did not make. */
+export function unguarded({ _def }: { _def: { procedures: object } }): string[] {
+  return Object.entries(_def.procedures as Record<string, { _def: { meta?: ApiMeta } }>).flatMap(
+    ([name, procedure]) => {
+      const guard = procedure._def.meta?.guard;
+      return guard !== undefined && guards.has(guard) ? [] : [name];
+    },
+  );
+}
+
 interface Guarding<Input extends z.ZodType> {
   /** The least that may do this. */
   role: Role;
@@ -79,6 +92,7 @@ export function guardedStream<Input extends z.ZodType>({ role, scope, input }: G
 
 function known({ role, scope, rest }: { role: Role; scope: Scope<never>; rest?: Rest }) {
   const guard = { role, scope: typeof scope === 'function' ? ('resource' as const) : scope };
+  guards.add(guard);
   return t.procedure
     .meta({ guard, ...(rest === undefined ? {} : { rest, openapi: openApiOf(rest) }) })
     .use(async ({ next }) => {

@@ -125,7 +125,14 @@ export const runsRouter = router({
     role: 'viewer',
     scope: ({ runId }, catalog) => environmentsOfRun(catalog, runId),
     input: ofRun,
-  }).subscription(({ ctx, input: { runId }, signal }) => followRun(ctx, runId, signal ?? neverGone)),
+  }).subscription(async function* ({ ctx, input: { runId }, signal }) {
+    const leave = ctx.parts.followers.take(ctx.caller.keyId);
+    try {
+      yield* followRun(ctx, runId, signal ?? neverGone);
+    } finally {
+      leave();
+    }
+  }),
 });
 
 function seqOf(cursor: string): number {

@@ -22,10 +22,12 @@ export function mountRunEvents(app: FastifyInstance, parts: ApiParts): void {
       const context = contextOf(request, parts);
       await callProcedure('runs.get', { runId }, context);
       request.runId = runId;
+      // Before the answer begins, so that a refusal can still be told as one.
+      const leave = parts.followers.take(context.asking.keyId ?? '');
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const stream = new PassThrough();
-      void tell(stream, context, runId, gone.signal);
+      void tell(stream, context, runId, gone.signal).finally(leave);
       return reply
         .type('text/event-stream')
         .header('x-accel-buffering', 'no')

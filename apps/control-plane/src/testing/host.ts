@@ -15,6 +15,9 @@ import {
 import { s3LocationOf } from '@strideiq/storage';
 import type { TestGateway } from './gateway.ts';
 
+/** What a host must be able to reach. */
+export type ReachedByHosts = Pick<TestGateway, 'now' | 'url' | 'enrolment'>;
+
 /** A database host as the control plane sees one: it enrols, connects, and says what the test has it say. */
 export class TestHost {
   readonly hostname: string;
@@ -29,9 +32,9 @@ export class TestHost {
   otherStoreIds: string[] = [];
   /** Of its newest report. */
   seq = 0;
-  readonly #gateway: TestGateway;
+  readonly #gateway: ReachedByHosts;
 
-  constructor(gateway: TestGateway, environment: string, hostname: string) {
+  constructor(gateway: ReachedByHosts, environment: string, hostname: string) {
     this.#gateway = gateway;
     this.environment = environment;
     this.hostname = hostname;
@@ -115,7 +118,7 @@ export class TestHost {
 /** One connection of a host. */
 export class TestLink {
   readonly client: AgentClient;
-  readonly commands: CommandEnvelope[] = [];
+  readonly commands: (CommandEnvelope & { runId?: string })[] = [];
   /** Why it ended. */
   readonly closed: Promise<string>;
   welcome: HelloAnswer | undefined;

@@ -1,0 +1,376 @@
+import { newId } from '@strideiq/core';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import type { TestHost, TestLink } from '../testing/host.ts';
+import { madeBackup, runBody } from '../testing/reports.ts';
+
+let server: TestControlPlane;
+let host: TestHost;
+let link: TestLink;
+const made = { runId: newId(Date.now()), backupId: newId(Date.now()) };
+
+beforeAll(async () => {
+  server = await startControlPlane();
+  host = server.host('production', 'db1');
+  link = await host.connect();
+  const backup = madeBackup(host, { backupId: made.backupId });
+  await link.send(
+    host.report('run', runBody(host, made.runId, 'running')),
+    host.report('log', {
+      runId: made.runId,
+      lines: ['one', 'two', 'three'].map((line) => ({ at: '2026-11-24T08:00:00.000Z', level: 'info', text: line })),
+    }),
+    host.report('run', runBody(host, made.runId, 'succeeded', { backup, finishedAt: '2026-11-24T08:00:10.000Z' })),
+  );
+});
+afterAll(async () => {
+  await link.close();
+  await server.stop();
+});
+
+/** Bytes as curl would send them, and what comes back, over a real connection. */
+async function raw(request: string): Promise<{ status: number; head: string; body: string }> {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  // The other side may close before it has read all of it.
+  socket.on('error', () => undefined);
+  socket.end(request);
+  const answer = await text(socket);
+  const [head = '', ...rest] = answer.split('\r\n\r\n');
+  return { status: Number(/^HTTP\/1.1 (\d+)/.exec(head)?.[1]), head: head.toLowerCase(), body: rest.join('\r\n\r\n') };
+}
+
+const bearer = () => `Authorization: Bearer ${server.adminKey}`;
+
+describe('what is asked is answered', () => {
+  test('a backup with its copies', async () => {
+    const { status, body } = await server.rest('GET', `/backups/${made.backupId}`);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      id: made.backupId,
+      environment: 'production',
+      database: 'running_app',
+      databaseId: host.databaseId(),
+      agentId: host.agentId,
+      runId: made.runId,
+      state: 'succeeded',
+      snapshotAt: '2026-11-24T07:59:01.000Z',
+      copies: [{ storeId: host.storeId(), store: 'local', storeType: 'directory', state: 'stored', error: null }],
+    });
+    expect((await server.rest('GET', `/backups?databaseId=${host.databaseId()}&state=succeeded`)).body).toMatchObject({
+      items: [{ id: made.backupId }],
+      nextCursor: null,
+    });
+    expect((await server.rest('GET', '/backups?state=failed')).body).toEqual({ items: [], nextCursor: null });
+  });
+
+  test('an agent, while it is connected and after', async () => {
+    const visitor = server.host('production', 'db2', 'shop');
+    const visit = await visitor.connect({ sentAt: new Date(server.clock.now + 90_000).toISOString() });
+    await visit.api.heartbeat.mutate({
+      sentAt: new Date(server.clock.now + 90_000).toISOString(),
+      databases: [{ databaseId: visitor.databaseId(), reachable: true, serverVersion: '17.2', sizeBytes: 4096 }],
+      stores: [{ storeId: visitor.storeId(), freeBytes: 1000 }],
+    });
+    const path = `/agents/${visitor.agentId}`;
+    expect((await server.rest('GET', path)).body).toMatchObject({
+      id: visitor.agentId,
+      hostname: 'db2',
+      connected: true,
+      revoked: false,
+      clockOffsetMs: 90_000,
+      databases: [{ name: 'shop', allow: expect.arrayContaining(['restoreFresh']) as string[] }],
+      stores: [{ location: '/backups/shop', freeBytes: 1000 }],
+    });
+    expect((await server.rest('GET', `/databases/${visitor.databaseId()}`)).body).toMatchObject({
+      name: 'shop',
+      agentConnected: true,
+      reachable: true,
+      serverVersion: '17.2',
+      sizeBytes: 4096,
+      policy: { schedule: '0 3 * * *' },
+      stores: [{ freeBytes: 1000 }],
+      lastBackup: null,
+    });
+    expect((await server.rest('POST', `${path}/revoke`)).body).toMatchObject({ revoked: true });
+    await visit.closed;
+    expect((await server.rest('GET', path)).body).toMatchObject({
+      connected: false,
+      revoked: true,
+      clockOffsetMs: null,
+    });
+    const { body } = await server.rest('GET', '/environments');
+    expect(body).toMatchObject({ items: [{ name: 'production', agents: 1, agentsConnected: 1, databases: 2 }] });
+  });
+
+  test('a run, and its log page by page, to the end and no further', async () => {
+    const run = await server.rest('GET', `/runs/${made.runId}`);
+    expect(run.body).toMatchObject({ state: 'succeeded', progress: 1, backupId: made.backupId, requestedBy: null });
+    const first = await server.rest('GET', `/runs/${made.runId}/log?limit=2`);
+    expect(first.body['items']).toMatchObject([{ text: 'one' }, { text: 'two' }]);
+    const second = await server.rest(
+      'GET',
+      `/runs/${made.runId}/log?limit=2&cursor=${String(first.body['nextCursor'])}`,
+    );
+    expect(second.body).toMatchObject({ items: [{ text: 'three', level: 'info' }], nextCursor: null });
+    for (const cursor of ['x', '-1', '1e3']) {
+      expect((await server.rest('GET', `/runs/${made.runId}/log?cursor=${cursor}`)).status).toBe(400);
+    }
+  });
+
+  test('the log of a run that goes on has a cursor at its end, for what comes', async () => {
+    const runId = newId(server.clock.now);
+    await link.send(host.report('run', runBody(host, runId, 'running')));
+    const { body } = await server.rest('GET', `/runs/${runId}/log`);
+    expect(body).toEqual({ items: [], nextCursor: '0' });
+    await link.send(
+      host.report('log', { runId, lines: [{ at: '2026-11-24T08:00:00.000Z', level: 'warn', text: 'slow' }] }),
+    );
+    const next = await server.rest('GET', `/runs/${runId}/log?cursor=${String(body['nextCursor'])}`);
+    expect(next.body['items']).toMatchObject([{ text: 'slow' }]);
+    await link.send(
+      host.report('run', runBody(host, runId, 'failed', { error: { code: 'DumpFailed', text: 'It broke.' } })),
+    );
+    expect((await server.rest('GET', `/runs/${runId}`)).body).toMatchObject({
+      state: 'failed',
+      error: { code: 'DumpFailed', text: 'It broke.' },
+    });
+  });
+
+  test('what was reported and rejected is shown, with the reason', async () => {
+    await link.send(host.report('run', runBody(host, newId(1), 'running', { databaseId: newId(2) })));
+    const { body } = await server.rest('GET', `/reports?agentId=${host.agentId}`);
+    expect(body['items']).toMatchObject([
+      { agentId: host.agentId, environment: 'production', code: 'NotOwner', kind: 'run' },
+    ]);
+  });
+
+  test('the system, and whose key it is', async () => {
+    const { body } = await server.rest('GET', '/system');
+    expect(body).toMatchObject({
+      version: '0.1.0',
+      environments: 1,
+      databases: 2,
+      agents: 1,
+      agentsConnected: 1,
+      backups: 1,
+    });
+    const viewer = server.keyFor('viewer', ['staging']);
+    expect((await server.rest('GET', '/system/whoami', { key: viewer })).body).toMatchObject({
+      role: 'viewer',
+      environments: ['staging'],
+    });
+  });
+});
+
+describe('work', () => {
+  test('is taken on with 202 and the run, and the same Idempotency-Key gives the same run', async () => {
+    const body = { databaseId: host.databaseId() };
+    const headers = { 'idempotency-key': 'once' };
+    const first = await server.rest('POST', '/backups', { body, headers });
+    expect(first).toMatchObject({ status: 202, body: { runId: expect.any(String) as string } });
+    expect(await server.rest('POST', '/backups', { body, headers })).toMatchObject({ status: 202, body: first.body });
+    const { runId } = first.body as { runId: string };
+    expect((await server.rest('GET', `/runs/${runId}`)).body).toMatchObject({
+      id: runId,
+      kind: 'backup',
+      requestedBy: { name: 'first admin' },
+      progress: 0,
+    });
+    const other = await server.rest('POST', `/backups/${made.backupId}/verify`, { body: {}, headers });
+    expect(other).toMatchObject({ status: 422, body: { code: 'IdempotencyKeyReused' } });
+    expect(await server.rest('POST', `/runs/${runId}/cancel`)).toMatchObject({ status: 202, body: { runId } });
+    expect((await server.rest('GET', `/runs?state=queued&kind=backup`)).status).toBe(200);
+  });
+
+  test.each(['', 'a'.repeat(201), ' blank first', 'tab\there'])(
+    'an Idempotency-Key such as %j is refused',
+    async (key) => {
+      const { status, body } = await server.rest('POST', '/backups', {
+        body: { databaseId: host.databaseId() },
+        headers: { 'idempotency-key': key },
+      });
+      expect({ status, code: body['code'] }).toEqual({ status: 400, code: 'InputInvalid' });
+    },
+  );
+
+  test('a restore names one source, in one way', async () => {
+    const target = { agentId: host.agentId, mode: 'fresh', database: 'restored' };
+    const databaseId = host.databaseId();
+    const { backupId } = made;
+    for (const wrong of [
+      {},
+      { backupId, databaseId, latest: true },
+      { databaseId },
+      { backupId, latest: true },
+      { latest: true },
+    ]) {
+      expect((await server.rest('POST', '/restores', { body: { ...wrong, target } })).body).toMatchObject({
+        status: 400,
+        code: 'InputInvalid',
+        detail: expect.stringMatching(/either backupId, or databaseId/) as string,
+      });
+    }
+    for (const source of [{ backupId }, { databaseId, latest: true }]) {
+      expect(await server.rest('POST', '/restores', { body: { ...source, target } })).toMatchObject({ status: 202 });
+    }
+  });
+
+  test.each(['inPlace', 'tables'])('the mode %s is told to be none of this version', async (mode) => {
+    const target = { agentId: host.agentId, mode, database: 'running_app' };
+    const { status, body } = await server.rest('POST', '/restores', {
+      body: { backupId: made.backupId, target, confirm: 'x' },
+    });
+    expect({ status, code: body['code'] }).toEqual({ status: 409, code: 'ActionNotAllowed' });
+    expect(body['detail']).toMatch(/does not restore by the mode/);
+  });
+
+  test('a misspelt key of a request is told, never passed over', async () => {
+    const { status, body } = await server.rest('POST', '/backups', {
+      body: { databaseId: host.databaseId(), storeIDs: [] },
+    });
+    expect({ status, detail: body['detail'] }).toEqual({
+      status: 400,
+      detail: expect.stringContaining('storeIDs') as string,
+    });
+  });
+});
+
+describe('keys', () => {
+  test('are made, shown once, used, listed and revoked at once', async () => {
+    const made = await server.rest('POST', '/keys', {
+      body: { name: ' deploy ', role: 'operator', environments: ['production'], expiresAt: '2027-01-01T00:00:00Z' },
+    });
+    expect(made).toMatchObject({ status: 201, body: { name: 'deploy', expiresAt: '2027-01-01T00:00:00.000Z' } });
+    const { key, id } = made.body as { key: string; id: string };
+    expect((await server.rest('GET', '/runs', { key })).status).toBe(200);
+    const listed = await server.rest('GET', '/keys');
+    expect(listed.text).toContain(id);
+    expect(listed.text).not.toContain(key);
+    expect((await server.rest('POST', `/keys/${id}/revoke`)).body).toMatchObject({
+      revokedAt: expect.any(String) as string,
+    });
+    expect((await server.rest('GET', '/runs', { key })).status).toBe(401);
+  });
+
+  test('make none that may more, or for longer', async () => {
+    const ends = server.clock.now + 3_600_000;
+    const admin = server.keyFor('admin', ['production'], ends);
+    const make = async (more: object) =>
+      server.rest('POST', '/keys', {
+        key: admin,
+        body: {
+          name: 'x',
+          role: 'admin',
+          environments: ['production'],
+          expiresAt: new Date(ends).toISOString(),
+          ...more,
+        },
+      });
+    expect((await make({})).status).toBe(201);
+    expect((await make({ environments: null })).status).toBe(403);
+    expect((await make({ environments: ['production', 'staging'] })).status).toBe(403);
+    expect((await make({ environments: [] })).status).toBe(400);
+    for (const expiresAt of [null, undefined, new Date(ends + 1).toISOString()]) {
+      expect((await make({ expiresAt })).body).toMatchObject({
+        status: 400,
+        detail: expect.stringMatching(/none that lasts longer/) as string,
+      });
+    }
+    expect((await make({ expiresAt: new Date(server.clock.now).toISOString() })).body['detail']).toMatch(/is past/);
+    const seen = await server.rest('GET', '/keys?limit=200', { key: admin });
+    const items = seen.body['items'] as { environments: string[] | null }[];
+    expect(items.length).toBeGreaterThan(0);
+    expect(items.every(({ environments }) => environments?.join() === 'production')).toBe(true);
+  });
+
+  test('a token for a host is for one environment', async () => {
+    const { status, body } = await server.rest('POST', '/enroll-tokens', { body: { environment: 'eu' } });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({
+      token: expect.stringMatching(/^siqe_/) as string,
+      environment: 'eu',
+      expiresAt: new Date(server.clock.now + 15 * 60_000).toISOString(),
+    });
+    expect((await server.rest('POST', '/enroll-tokens', { body: { environment: '../eu' } })).status).toBe(400);
+  });
+});
+
+describe('over the wire, as curl sends it', () => {
+  const post = (path: string, body: string, type = 'application/json') =>
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${bearer()}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${bearer()}\r\n\r\n`;
+
+  test.each([
+    ['an unknown path', () => get('/api/v1/nothing'), 404, 'NotFound'],
+    ['an unknown path elsewhere', () => get('/wp-login.php'), 404, 'NotFound'],
+    ['the wrong method', () => get('/api/v1/restores'), 404, 'NotFound'],
+    ['a path that is none', () => get('/api/v1/%E0%A4%A'), 400, 'InputInvalid'],
+    ['an id that is none', () => get("/api/v1/runs/1'%20OR%201=1"), 400, 'InputInvalid'],
+    ['JSON that ends too early', () => post('/api/v1/backups', '{"databaseId":'), 400, 'InputInvalid'],
+    ['JSON that is no object', () => post('/api/v1/backups', '[]'), 400, 'InputInvalid'],
+    ['JSON that is a word', () => post('/api/v1/backups', '"x"'), 400, 'InputInvalid'],
+    ['JSON that would be a prototype', () => post('/api/v1/backups', '{"__proto__":{"a":1}}'), 400, 'InputInvalid'],
+    [
+      'a form, as curl -d sends it',
+      () => post('/api/v1/backups', 'a=b', 'application/x-www-form-urlencoded'),
+      415,
+      'InputInvalid',
+    ],
+    [
+      'more than a mebibyte',
+      () => post('/api/v1/backups', JSON.stringify({ databaseId: 'x'.repeat(1024 * 1024) })),
+      413,
+      'TooLarge',
+    ],
+    ['no WebSocket for an agent', () => get('/agent'), 426, 'InputInvalid'],
+    ['an enrolment that is none', () => post('/agent/enrol', '{}'), 400, 'InputInvalid'],
+  ])('%s is told as problem details', async (_, request, status, code) => {
+    const answer = await raw(request());
+    expect(answer.status).toBe(status);
+    expect(answer.head).toContain('content-type: application/problem+json');
+    expect(JSON.parse(answer.body)).toEqual(
+      expect.objectContaining({
+        type: `urn:strideiq:problem:${code}`,
+        title: expect.any(String) as string,
+        status,
+        code,
+        detail: expect.stringMatching(/\S/) as string,
+      }),
+    );
+  });
+
+  test('every answer says what browsers must not do with it', async () => {
+    for (const path of ['/', '/api/v1/runs', '/api/v1/nothing', '/healthz']) {
+      const { head } = await raw(get(path));
+      for (const header of [
+        'x-content-type-options: nosniff',
+        'x-frame-options: deny',
+        'referrer-policy: no-referrer',
+        "default-src 'none'",
+        'cache-control: no-store',
+      ]) {
+        expect(head).toContain(header);
+      }
+    }
+  });
+
+  test('a body that is announced and empty is none', async () => {
+    expect((await raw(post(`/api/v1/runs/${made.runId}/cancel`, ''))).body).toContain('RunNotActive');
+  });
+});
+
+test('an error of our own keeps its words in the log', async () => {
+  const before = server.log.length;
+  server.catalog.$client.exec('ALTER TABLE run_log RENAME TO run_log_away');
+  try {
+    const { status, text: said } = await server.rest('GET', `/runs/${made.runId}/log`);
+    expect(status).toBe(500);
+    expect(said).toContain('"code":"Unexpected"');
+    expect(said).not.toContain('run_log');
+    expect(server.log.slice(before).join('')).toMatch(/no such table: run_log/);
+  } finally {
+    server.catalog.$client.exec('ALTER TABLE run_log_away RENAME TO run_log');
+  }
+});
