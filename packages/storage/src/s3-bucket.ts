@@ -1,9 +1,9 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { S3StoreOptions } from './open-s3-store.ts';
 import { retrying, usualRetries, type RetryPolicy } from './retry.ts';
 import { isClockRefusal, s3Error } from './s3-errors.ts';
 import { s3LocationOf } from './s3-location.ts';
+import { SlicedBodies } from './sliced-bodies.ts';
 
 export interface SendOptions {
   /** IAM action that the request needs. */
@@ -60,12 +60,12 @@ export class S3Bucket {
     const connectionTimeout = Math.min(connectionTimeoutMs, this.requestTimeoutMs);
     this.client = new S3Client({
       ...config,
-      requestHandler: new NodeHttpHandler({ connectionTimeout, socketTimeout: this.requestTimeoutMs }),
+      requestHandler: new SlicedBodies({ connectionTimeout, socketTimeout: this.requestTimeoutMs }),
     });
     this.reading = new S3Client({
       ...config,
       credentials: this.client.config.credentials,
-      requestHandler: new NodeHttpHandler({ connectionTimeout, socketTimeout: 0 }),
+      requestHandler: new SlicedBodies({ connectionTimeout, socketTimeout: 0 }),
     });
   }
 
