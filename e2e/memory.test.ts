@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createSampleDatabase, startPostgres, startS3 } from '@strideiq/testkit';
 import type { PostgresCluster, S3Server } from '@strideiq/testkit';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AgentHost, agentProgram } from './agent-host.ts';
+import { rawBucket } from './raw-state.ts';
 import { long } from './seeded-random.ts';
 
 /** The agent's memory stays under 200 MB, whatever the size of the database or of one value in it. */
@@ -21,12 +24,26 @@ afterAll(async () => {
   await Promise.all([cluster?.stop(), s3?.stop()]);
 });
 
-async function newHost(database: string): Promise<AgentHost> {
-  const bucket = `memory-${database}`;
+async function newHost(database: string, stores = ['local', 's3']): Promise<AgentHost> {
+  const bucket = bucketOf(database);
   await s3.createBucket(bucket);
-  const host = new AgentHost({ cluster, database, s3: { server: s3, endpoint: s3.endpoint, bucket } });
+  const host = new AgentHost({ cluster, database, stores, s3: { server: s3, endpoint: s3.endpoint, bucket } });
   hosts.push(host);
   return host;
+}
+
+const bucketOf = (database: string) => `memory-${database}`;
+
+/** A database with one value of 60 MB. */
+async function createWide(database: string): Promise<void> {
+  await cluster.createDatabase(database);
+  // Random, so that it does not compress to nothing.
+  await cluster.query(
+    database,
+    `CREATE TABLE fit_file (id int, content bytea);
+     INSERT INTO fit_file
+     SELECT 1, string_agg(sha512(i::text::bytea), ''::bytea) FROM generate_series(1, 60 * 1024 * 1024 / 64) AS i`,
+  );
 }
 
 /** Runs a command that must exit 0, and returns the most memory its process had (VmHWM, proc(5)). */
@@ -71,13 +88,24 @@ test(
 );
 
 test('one value of 60 MB, which is a line of 120 MB in the dump', async () => {
-  await cluster.createDatabase('wide');
-  // Random, so that it does not compress to nothing.
-  await cluster.query(
-    'wide',
-    `CREATE TABLE fit_file (id int, content bytea);
-     INSERT INTO fit_file
-     SELECT 1, string_agg(sha512(i::text::bytea), ''::bytea) FROM generate_series(1, 60 * 1024 * 1024 / 64) AS i`,
-  );
+  await createWide('wide');
   expect(await tooLarge(await newHost('wide'))).toEqual({});
+}, 180_000);
+
+test('an S3 upload in the parts that an object of 100 GB takes', async () => {
+  await createWide('foreseen');
+  const host = await newHost('foreseen', ['s3']);
+  await host.json('backup');
+  const journal = new Database(join(host.stateDirectory, 'journal.db'), { timeout: 10_000 });
+  journal.prepare(`UPDATE runs SET detail = json_set(detail, '$.bytes', 100000000000)`).run();
+  journal.close();
+  const peak = await peakBytes(host, 'backup');
+  console.log('foreseen', { backup: peak });
+  expect(peak).toBeLessThan(mostBytes);
+  const client = s3.client();
+  const objects = await rawBucket(client, bucketOf('foreseen')).names();
+  client.destroy();
+  // An ETag ends with the number of parts.
+  const dumps = [...objects].filter(([name]) => /^foreseen_[^.]*\.sql\.gz$/.test(name));
+  expect(dumps.map(([, etag]) => /-(\d+)"/.exec(etag)?.[1])).toEqual(['9', '3']);
 }, 180_000);

@@ -24,9 +24,9 @@ export interface S3StoreOptions {
   objectLock?: { mode: 'GOVERNANCE' | 'COMPLIANCE'; days: number };
   /** Profile of the AWS configuration files, where credentials come from there. */
   profile?: string;
-  /** Bytes of the first parts of an upload, 5 MiB at least; see `part-sizes.ts`. Default 8 MiB. */
+  /** Bytes of the first parts of an upload, 5 MiB at least; more where a large object is foreseen. Default 8 MiB. */
   partBytes?: number;
-  /** Parts on their way at a time; one more is being filled. Default 3. */
+  /** Parts of that size on their way at a time; one more is being filled. Larger ones share its memory. Default 3. */
   partsInFlight?: number;
   /** How long a connection may be silent before its request is given up. Default 60 s. */
   requestTimeoutMs?: number;

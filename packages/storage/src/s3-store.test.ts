@@ -1,3 +1,4 @@
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { startS3, type S3Server } from '@strideiq/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openS3Store, type S3StoreOptions } from './open-s3-store.ts';
@@ -68,6 +69,26 @@ describe('an S3 store', () => {
     expect((await all(one.list())).map(({ key }) => key)).toEqual(['x']);
     expect((await all(other.list())).map(({ key }) => key)).toEqual(['y']);
     expect(one.location).toBe('s3://shared/one/');
+  });
+
+  test('sends larger parts where a large object is foreseen', async () => {
+    await server.createBucket('foreseen');
+    const store = await open(optionsFor('foreseen'));
+    const client = server.client();
+    const content = contentOf(60_000_000);
+    const partsOf = async (key: string): Promise<string | undefined> => {
+      const { ETag } = await client.send(new HeadObjectCommand({ Bucket: 'foreseen', Key: `back ups+/${key}` }));
+      return /-(\d+)"$/.exec(ETag ?? '')?.[1];
+    };
+    try {
+      await store.put('small', chunksOf(content), { expectedBytes: content.length });
+      expect(await partsOf('small')).toBe('8');
+      await store.put('large', chunksOf(content), { expectedBytes: 200 * 1024 ** 3 });
+      expect(await partsOf('large')).toBe('2');
+      expect(sha256Of(await collect(await store.get('large')))).toBe(sha256Of(content));
+    } finally {
+      client.destroy();
+    }
   });
 
   test('in a bucket with versions shows the newest, and nothing of what was deleted', async () => {

@@ -2,7 +2,7 @@ import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { StorageError } from './errors.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { PartFiller } from './part-filler.ts';
-import { mostParts, partBytesAt } from './part-sizes.ts';
+import { firstPartBytes, mostParts, partBytesAt } from './part-sizes.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { bare, commit, etagOfParts, idMetadata, md5Of, onlyIfNew, refuseTaken } from './s3-commit.ts';
 import { S3Multipart } from './s3-multipart.ts';
@@ -33,8 +33,10 @@ export async function uploadStream(
   // One signal for all that belongs to this put: the caller's, and the first part that fails for good.
   const failing = new AbortController();
   const either = AbortSignal.any([signal, failing.signal]);
-  const partBytes = partBytesAt(1, options.partBytes);
-  const buffers = new PartBuffers(partBytes * ((options.partsInFlight ?? 3) + 1));
+  const leastBytes = partBytesAt(1, options.partBytes);
+  const partBytes = firstPartBytes(options.expectedBytes, leastBytes);
+  // The memory of parts as small as can be: larger ones have to do with it, or go one at a time.
+  const buffers = new PartBuffers(leastBytes * ((options.partsInFlight ?? 3) + 1));
   const chunks = takeFrom(source, either);
   const filler = new PartFiller(chunks);
   try {

@@ -13,6 +13,11 @@ export interface PutOptions {
   signal?: AbortSignal;
   /** Only for names that are meant to be replaced (LATEST, RECOVER.txt): the switch is atomic. Default: never overwrite. */
   replace?: boolean;
+  /**
+   * About how many bytes the source will yield, where that is known: a store chooses the size of its steps by it. An
+   * estimate, never a limit: the source may yield fewer, or many more.
+   */
+  expectedBytes?: number;
   /** Bytes the store has taken so far, for progress and for noticing a stall. */
   onStored?: (bytes: number) => void;
 }

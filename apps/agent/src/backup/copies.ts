@@ -88,14 +88,18 @@ export class Copy {
     return free;
   }
 
-  /** Begins to take the stream; the object commits when the stream ends whole. */
-  upload(names: BackupNames, fanOut: FanOut): void {
+  /**
+   * Begins to take the stream; the object commits when the stream ends whole.
+   * @param expectedBytes about what it will be
+   */
+  upload(names: BackupNames, fanOut: FanOut, expectedBytes: number): void {
     if (this.failed) return;
     const feed = fanOut.feed({ watchesItself: this.opened.kind === 's3' });
     this.#feed = feed;
     this.#upload = this.#attempt(async () => {
       const stored = await this.opened.store.put(names.dump, feed, {
         signal: feed.signal,
+        expectedBytes,
         onStored: () => feed.moved(),
       });
       this.#storedBytes = stored.sizeBytes;

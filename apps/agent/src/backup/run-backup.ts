@@ -129,13 +129,14 @@ class BackupRun {
       );
       leader.leaveOut(excluded);
       await answered(connection, checkPrivileges(connection, facts, excluded), this.#answerLimitMs);
-      const copies = await this.#prepareCopies(facts);
+      const expectedBytes = this.#expectedBytes(facts);
+      const copies = await this.#prepareCopies(expectedBytes);
       const names = await this.#planNames(copies);
       const started = await startDump(leader, this.#dumpOptions(tool, facts), {
         ...this.#request,
         signal: this.#deps.signal,
       });
-      return await this.#dumpAndStore({ leader, facts, tool, excluded, copies, names, started });
+      return await this.#dumpAndStore({ leader, facts, tool, excluded, expectedBytes, copies, names, started });
     } catch (error) {
       // Ctrl-C reaches pg_dump too, which may end before we have heard of it.
       throw this.#deps.signal.aborted ? this.#deps.signal.reason : error;
@@ -161,11 +162,11 @@ class BackupRun {
     return Math.max(this.#request.hangLimitMs, 10_000);
   }
 
-  async #prepareCopies(facts: ServerFacts): Promise<Copy[]> {
+  async #prepareCopies(expectedBytes: number): Promise<Copy[]> {
     const { stores, environment, database, databaseId } = this.#request;
     const copies = stores.map((opened) => new Copy(opened, this.#request.stallLimitMs));
-    const need = this.#expectedBytes(facts);
-    await Promise.all(copies.map(async (copy) => copy.prepare({ environment, database, databaseId }, need)));
+    const owner = { environment, database, databaseId };
+    await Promise.all(copies.map(async (copy) => copy.prepare(owner, expectedBytes)));
     if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));
     return copies;
   }
@@ -200,9 +201,9 @@ class BackupRun {
   }
 
   async #dumpAndStore(work: Work): Promise<BackupOutcome> {
-    const { leader, copies, names, started } = work;
+    const { leader, copies, names, started, expectedBytes } = work;
     const fanOut = new FanOut(this.#request.stallLimitMs);
-    for (const copy of copies) copy.upload(names, fanOut);
+    for (const copy of copies) copy.upload(names, fanOut, expectedBytes);
     const watch = watchDump(started.process, leader, {
       ...this.#request,
       signal: this.#deps.signal,
@@ -351,6 +352,8 @@ interface Work {
   facts: ServerFacts;
   tool: Tool;
   excluded: number[];
+  /** About what the dump will take in a store. */
+  expectedBytes: number;
   copies: Copy[];
   names: BackupNames;
   started: StartedDump;

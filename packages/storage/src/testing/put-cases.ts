@@ -155,7 +155,11 @@ export function describePut(subject: Subject): void {
     expect(await all(store.unfinished('put/kept'))).toEqual([]);
   });
 
-  test('takes from the source only as fast as it stores', async () => {
+  test.each([
+    ['of a size nobody knows', {}],
+    ['of more bytes than foreseen', { expectedBytes: 1 }],
+    ['of fewer bytes than foreseen', { expectedBytes: 20 * 1024 ** 3 }],
+  ])('takes from a source %s only as fast as it stores', async (_, foreseen) => {
     const { store, holdsBytes } = subject;
     const chunk = contentOf(1024 ** 2);
     let takenBytes = 0;
@@ -168,7 +172,7 @@ export function describePut(subject: Subject): void {
         yield chunk;
       }
     }
-    await store.put('put/pressure', source(), { onStored: (bytes) => (storedBytes = bytes) });
+    await store.put('put/pressure', source(), { ...foreseen, onStored: (bytes) => (storedBytes = bytes) });
     expect(takenBytes).toBe(120 * chunk.length);
     expect(mostAhead).toBeLessThanOrEqual(holdsBytes);
     await store.delete('put/pressure');
