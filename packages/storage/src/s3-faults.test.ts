@@ -1,50 +1,17 @@
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
-import {
-  startHttpFaultProxy,
-  startS3,
-  waitFor,
-  type HttpFault,
-  type HttpFaultProxy,
-  type S3Server,
-} from '@strideiq/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openS3Store, type S3StoreOptions } from './open-s3-store.ts';
-import type { Store } from './store.ts';
+import { waitFor, type HttpFault } from '@strideiq/testkit';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { openS3Store } from './open-s3-store.ts';
 import { all, chunksOf, collect, contentOf, sha256Of } from './testing/content.ts';
+import { beforeEachStoreBehindProxy, retry, type StoreBehindProxy } from './testing/store-behind-proxy.ts';
 import { withRetry } from './with-retry.ts';
 
 const large = contentOf(20_000_000);
 const largeSum = sha256Of(large);
-const retry = { retries: 3, firstDelayMs: 1, longestDelayMs: 5 };
 
-let server: S3Server;
-let proxy: HttpFaultProxy;
-let options: S3StoreOptions;
-/** Through the proxy. */
-let store: Store;
-/** Straight to the server: what is really there. */
-let truth: Store;
-let bucketNumber = 0;
-
-beforeAll(async () => {
-  server = await startS3();
-});
-afterAll(async () => {
-  await server.stop();
-});
-beforeEach(async () => {
-  const bucket = `faults-${++bucketNumber}`;
-  await server.createBucket(bucket);
-  proxy = await startHttpFaultProxy({ to: server.endpoint });
-  const credentials = { accessKeyId: server.accessKey, secretAccessKey: server.secretKey };
-  options = { bucket, prefix: 'p/', endpoint: proxy.endpoint, credentials, retry, requestTimeoutMs: 1_000 };
-  store = await openS3Store(options);
-  truth = await openS3Store({ ...options, endpoint: server.endpoint });
-});
-afterEach(async () => {
-  store.close();
-  truth.close();
-  await proxy.stop();
+let { server, proxy, options, store, truth } = {} as StoreBehindProxy;
+beforeEachStoreBehindProxy((made) => {
+  ({ server, proxy, options, store, truth } = made);
 });
 
 async function expectNothing(key: string): Promise<void> {

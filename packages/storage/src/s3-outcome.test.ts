@@ -1,47 +1,23 @@
 import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
-import { startHttpFaultProxy, startS3, type HttpFaultProxy, type S3Server } from '@strideiq/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openS3Store, type S3StoreOptions } from './open-s3-store.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openS3Store } from './open-s3-store.ts';
 import type { Store } from './store.ts';
 import { all, chunksOf, collect, contentOf, sha256Of } from './testing/content.ts';
+import { beforeEachStoreBehindProxy, retry, type StoreBehindProxy } from './testing/store-behind-proxy.ts';
 import { withRetry } from './with-retry.ts';
 
 /** What a put and a copy may say once the server's answers are lost or misleading: the truth, or that it is not known. */
 const large = contentOf(9_000_000);
 const small = contentOf(1_000);
-const retry = { retries: 3, firstDelayMs: 1, longestDelayMs: 5 };
 const every = retry.retries + 1;
 const failing = { status: 500, code: 'InternalError' };
 
-let server: S3Server;
-let proxy: HttpFaultProxy;
-let options: S3StoreOptions;
-/** Through the proxy. */
-let store: Store;
-/** Straight to the server. */
-let truth: Store;
-let bucketNumber = 0;
-
-beforeAll(async () => {
-  server = await startS3();
+let { server, proxy, options, store, truth } = {} as StoreBehindProxy;
+beforeEachStoreBehindProxy((made) => {
+  ({ server, proxy, options, store, truth } = made);
 });
-afterAll(async () => {
-  await server.stop();
-});
-beforeEach(async () => {
-  const bucket = `outcome-${++bucketNumber}`;
-  await server.createBucket(bucket);
-  proxy = await startHttpFaultProxy({ to: server.endpoint });
-  const credentials = { accessKeyId: server.accessKey, secretAccessKey: server.secretKey };
-  options = { bucket, prefix: 'p/', endpoint: proxy.endpoint, credentials, retry, requestTimeoutMs: 1_000 };
-  store = await openS3Store(options);
-  truth = await openS3Store({ ...options, endpoint: server.endpoint });
-});
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers();
-  store.close();
-  truth.close();
-  await proxy.stop();
 });
 
 async function expectStored(key: string, content: Uint8Array): Promise<void> {
