@@ -1,15 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  fingerprint,
-  freePort,
-  run,
-  startPostgres,
-  startS3,
-  type PostgresCluster,
-  type S3Server,
-} from '@strideiq/testkit';
+import { fingerprint, freePort, run, startPostgres, type PostgresCluster } from '@strideiq/testkit';
 import { AgentHost, agentProgram, type HostOptions } from './agent-host.ts';
 import { NetworkNamespace } from './network-namespace.ts';
+import { ownS3 } from './own-s3.ts';
 
 interface BackupDocument {
   backupId: string;
@@ -75,24 +68,18 @@ describe('with no file at all', () => {
   });
 
   describe('into S3', () => {
-    let s3: S3Server;
-    beforeAll(async () => {
-      s3 = await startS3();
-      await s3.createBucket('backups');
-    });
-    afterAll(async () => {
-      await s3.stop();
-    });
+    const s3 = ownS3('backups');
 
     it('with AWS_* as usual, and by s3:// URLs', async () => {
+      const { accessKey, secretKey, region, endpoint } = s3();
       host = new AgentHost({
         cluster: open,
         database: 'app',
         env: {
-          AWS_ACCESS_KEY_ID: s3.accessKey,
-          AWS_SECRET_ACCESS_KEY: s3.secretKey,
-          AWS_REGION: s3.region,
-          AWS_ENDPOINT_URL: s3.endpoint,
+          AWS_ACCESS_KEY_ID: accessKey,
+          AWS_SECRET_ACCESS_KEY: secretKey,
+          AWS_REGION: region,
+          AWS_ENDPOINT_URL: endpoint,
         },
       });
       const from = ['--database-url', open.url('app'), '--s3', 's3://backups/some/where'];

@@ -1,9 +1,10 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, startPostgres, startS3, type PostgresCluster, type S3Server } from '@strideiq/testkit';
+import { freePort, startPostgres, type PostgresCluster } from '@strideiq/testkit';
 import { AgentHost, type AgentResult, type HostOptions } from './agent-host.ts';
 import { runUnder } from './agent-under.ts';
+import { ownS3 } from './own-s3.ts';
 
 let cluster: PostgresCluster;
 const hosts: AgentHost[] = [];
@@ -176,17 +177,10 @@ describe('a store that cannot be used', () => {
   });
 
   describe('in S3', () => {
-    let s3: S3Server;
-    beforeAll(async () => {
-      s3 = await startS3();
-      await s3.createBucket('backups');
-    });
-    afterAll(async () => {
-      await s3.stop();
-    });
+    const s3 = ownS3('backups');
 
     it('an unknown bucket, beside a directory that keeps its copy', async () => {
-      const host = hostOf({ s3: { server: s3, endpoint: s3.endpoint, bucket: 'nowhere' } });
+      const host = hostOf({ s3: { server: s3(), endpoint: s3().endpoint, bucket: 'nowhere' } });
       const { code, stdout, stderr } = await host.run('backup', '--json');
       expect([code, stderr]).toEqual([
         1,
@@ -203,9 +197,9 @@ describe('a store that cannot be used', () => {
       ['a wrong secret', { secretKey: 'wrong' }, 'CredentialsInvalid', /access key or its secret is not right/],
       ['an unknown key', { accessKey: 'nobody' }, 'CredentialsInvalid', /access key or its secret is not right/],
     ])('%s', async (_, wrong, __, words) => {
-      const keys = { accessKey: s3.accessKey, secretKey: s3.secretKey, ...wrong };
-      const server = { region: 'us-east-1' as const, ...keys };
-      const host = hostOf({ s3: { server, endpoint: s3.endpoint, bucket: 'backups' }, stores: ['s3'] });
+      const { endpoint, accessKey, secretKey } = s3();
+      const server = { region: 'us-east-1' as const, accessKey, secretKey, ...wrong };
+      const host = hostOf({ s3: { server, endpoint, bucket: 'backups' }, stores: ['s3'] });
       expect(told(await host.run('backup', '--json'))).toEqual(error(1, 'NoCopyStored', words));
     });
   });
