@@ -92,6 +92,23 @@ test('one value of 60 MB, which is a line of 120 MB in the dump', async () => {
   expect(await tooLarge(await newHost('wide'))).toEqual({});
 }, 180_000);
 
+test.runIf(long)(
+  'verify of 3 GB of SQL that come out of 10 MB, as fast as they can',
+  async () => {
+    await cluster.createDatabase('dense');
+    await cluster.query(
+      'dense',
+      `CREATE TABLE note AS SELECT i AS id, repeat(md5(i::text), 1000) AS content FROM generate_series(1, 94000) AS i`,
+    );
+    const host = await newHost('dense');
+    await host.json('backup');
+    const peak = await peakBytes(host, 'verify', 'latest');
+    console.log('dense', { verify: peak });
+    expect(peak).toBeLessThan(mostBytes);
+  },
+  900_000,
+);
+
 test('an S3 upload in the parts that an object of 100 GB takes', async () => {
   await createWide('foreseen');
   const host = await newHost('foreseen', ['s3']);

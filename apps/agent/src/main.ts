@@ -1,4 +1,7 @@
 import { runProgram } from './cli/program.ts';
+import { keepNurserySmall } from './small-nursery.ts';
+
+keepNurserySmall();
 
 // Files are 0600 and folders 0700, whatever makes them: SQLite and our children too.
 process.umask(0o077);
