@@ -32,7 +32,7 @@ interface Backup {
   rawBytes: number;
   rows: number;
   tables: number;
-  copies: { storeName: string; location: string; state: string }[];
+  copies: { store: string; location: string; state: string }[];
 }
 interface Manifest {
   tables: { schema: string; name: string; rows: number }[];
@@ -110,7 +110,7 @@ async function tour(databaseUrl: string | undefined, bucket: string | undefined)
   say(
     `   ${backup.rows.toLocaleString('en')} rows of ${backup.tables} tables, ${megabytes(backup.rawBytes)} of SQL in ${megabytes(backup.bytes)}`,
   );
-  for (const copy of backup.copies) say(`   ${copy.state} in ${copy.storeName}: ${copy.location}`);
+  for (const copy of backup.copies) say(`   ${copy.state} in ${copy.store}: ${copy.location}`);
 
   began = performance.now();
   await succeeded(server, await server.ask(`/backups/${String(backupId)}/verify`, {}));
@@ -118,7 +118,7 @@ async function tour(databaseUrl: string | undefined, bucket: string | undefined)
   const unproven = copies.filter(({ state }) => state !== 'verified');
   if (unproven.length > 0) throw new Error(`not verified: ${JSON.stringify(unproven)}`);
   say(`4. Every byte read back: checksum, gzip, closing line, index and row counts agree (${secondsSince(began)})`);
-  for (const copy of copies) say(`   ${copy.state} in ${copy.storeName}`);
+  for (const copy of copies) say(`   ${copy.state} in ${copy.store}`);
 
   began = performance.now();
   await makeRoles(cluster, host.path(backup.objectName));
