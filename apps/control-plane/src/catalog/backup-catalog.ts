@@ -1,11 +1,21 @@
-import { whileClosed } from '@strideiq/sqlite';
+import { DatabaseInUse, whileClosed } from '@strideiq/sqlite';
 import Database from 'better-sqlite3';
-import { copyFileSync, existsSync, fsyncSync, linkSync, mkdirSync, mkdtempSync, openSync, closeSync } from 'node:fs';
-import { renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { brokenAuditEntry } from '../audit/audit.ts';
 import { ControlPlaneError } from '../errors.ts';
-import { catalogFile, openCatalog } from './open-catalog.ts';
+import { catalogFile, openCatalog, type Catalog } from './open-catalog.ts';
 
 /**
  * Writes the catalog as it is at this moment into one file, also while a server works on it.
@@ -23,6 +33,8 @@ export function backupCatalog(dataDir: string, target: string): void {
   if (existsSync(target)) throw taken(target);
   const partial = `${target}.${process.pid}.partial`;
   try {
+    // Empty, SQLite writes into it; made here, it is this user's alone from the first byte.
+    closeSync(openSync(partial, 'wx', 0o600));
     const client = new Database(source, { readonly: true, timeout: 30_000 });
     try {
       client.prepare('VACUUM INTO ?').run(partial);
@@ -79,39 +91,54 @@ export async function restoreCatalog(dataDir: string, source: string, now: numbe
 
 /** Sees whether it is a whole catalog that this program understands, and brings it up to date. */
 async function examine(candidate: string, source: string): Promise<number | undefined> {
-  let problem: string | undefined;
-  try {
-    const client = new Database(candidate, { fileMustExist: true });
-    try {
-      const found = client.pragma('integrity_check(1)', { simple: true });
-      const tables = client
-        .prepare("SELECT count(*) AS n FROM sqlite_master WHERE name IN ('__drizzle_migrations', 'agents', 'audit')")
-        .get() as { n: number };
-      if (found !== 'ok') problem = String(found);
-      else if (tables.n < 3) problem = 'it is a SQLite file, and no catalog of the control plane';
-    } finally {
-      client.close();
-    }
-  } catch (cause) {
-    problem = (cause as Error).message;
-  }
-  if (problem !== undefined) {
-    throw new ControlPlaneError(
-      'CatalogInvalid',
-      `${source} cannot be put back: ${problem}.`,
-      'Nothing was changed. Take another copy.',
-    );
-  }
-  const catalog = openCatalog(dirname(candidate));
+  const problem = problemOf(candidate);
+  if (problem !== undefined) throw invalid(source, problem);
+  const catalog = openCandidate(candidate, source);
   try {
     const broken = await brokenAuditEntry(catalog);
     // All of it into the one file that is moved.
-    catalog.$client.pragma('wal_checkpoint(TRUNCATE)');
     catalog.$client.pragma('journal_mode = DELETE');
     return broken;
   } finally {
     catalog.$client.close();
   }
+}
+
+function problemOf(candidate: string): string | undefined {
+  try {
+    const client = new Database(candidate, { fileMustExist: true });
+    try {
+      const found = client.pragma('integrity_check(1)', { simple: true });
+      if (found !== 'ok') return String(found);
+      const tables = client
+        .prepare("SELECT count(*) FROM sqlite_master WHERE name IN ('__drizzle_migrations', 'agents', 'audit')")
+        .pluck()
+        .get();
+      return tables === 3 ? undefined : 'it is a SQLite file, and no catalog of the control plane';
+    } finally {
+      client.close();
+    }
+  } catch (cause) {
+    return (cause as Error).message;
+  }
+}
+
+function openCandidate(candidate: string, source: string): Catalog {
+  try {
+    return openCatalog(dirname(candidate));
+  } catch (error) {
+    const { cause } = error as Error;
+    throw invalid(source, (cause instanceof Error ? cause : (error as Error)).message, error);
+  }
+}
+
+function invalid(source: string, problem: string, cause?: unknown): ControlPlaneError {
+  return new ControlPlaneError(
+    'CatalogInvalid',
+    `${source} cannot be put back: ${problem}.`,
+    'Nothing was changed. Take another copy, or a control plane of the version that wrote it.',
+    { cause },
+  );
 }
 
 /** Two renames: in between there is no catalog for a moment, and nobody who could look. */
@@ -148,7 +175,7 @@ function whileNobodyUses<Result>(target: string, work: () => Result): Result {
   try {
     return whileClosed(target, work);
   } catch (cause) {
-    if (!(cause instanceof Error && cause.name === 'DatabaseInUse')) throw cause;
+    if (!(cause instanceof DatabaseInUse)) throw cause;
     throw new ControlPlaneError(
       'CatalogInUse',
       `The catalog ${target} is open in a control plane that runs.`,
