@@ -18,7 +18,6 @@ export interface TestGatewayOptions {
   /** Kept at the end where it is given. */
   dataDir?: string;
   openOwnStore?: OpenOwnStore;
-  presignTimeoutMs?: number;
   /** Where its clock stands at first. */
   startAt?: number;
 }
@@ -37,10 +36,9 @@ export async function startGateway(options: TestGatewayOptions = {}) {
     void said.push({ level, fields: fields as Record<string, unknown>, text });
   const log: Log = { info: say('info'), warn: say('warn'), error: say('error') };
   const openOwnStore = options.openOwnStore ?? (async () => await Promise.resolve(undefined));
-  const { presignTimeoutMs } = options;
   const connections = new AgentConnections({ catalog, now });
   const parts = { catalog, now, connections, liveRuns: new LiveRuns(), openOwnStore, log };
-  const sourceUrls = new SourceUrls({ ...parts, ...(presignTimeoutMs === undefined ? {} : { presignTimeoutMs }) });
+  const sourceUrls = new SourceUrls(parts);
   const gateway = new AgentGateway({ ...parts, sourceUrls });
   const server = createServer((_, response) => response.end('the rest of the control plane'));
   gateway.attach(server);
