@@ -1,3 +1,4 @@
+export { tellingEnd } from './closing.ts';
 export * from './directory-store.ts';
 export * from './errors.ts';
 export * from './open-s3-store.ts';
