@@ -1,3 +1,4 @@
+export { makeOwnDirectory } from './own-directory.ts';
 export {
   DatabaseInUse,
   DatabaseNewer,

@@ -1,9 +1,9 @@
+import { makeOwnDirectory } from '@strideiq/sqlite';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AgentError } from '../errors.ts';
-import { makeStateDirectory } from '../journal/state-directory.ts';
 
 const credentialSchema = z.object({
   /** Of the control plane that gave it. */
@@ -64,7 +64,7 @@ export function saveCredential(stateDir: string, credential: Credential): void {
   const file = fileIn(stateDir);
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
-    makeStateDirectory(stateDir);
+    makeOwnDirectory(stateDir);
     writeFileSync(draft, `${JSON.stringify(credential, undefined, 2)}\n`, { mode: 0o600, flush: true });
     renameSync(draft, file);
   } catch (cause) {

@@ -1,8 +1,7 @@
-import { openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
+import { makeOwnDirectory, openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
 import * as schema from './schema.ts';
-import { makeStateDirectory } from './state-directory.ts';
 
 export type JournalDatabase = SqliteDatabase<typeof schema>;
 
@@ -14,7 +13,7 @@ const migrationsFolder = join(import.meta.dirname, 'migrations');
  */
 export function openJournal(stateDir: string): JournalDatabase {
   try {
-    makeStateDirectory(stateDir);
+    makeOwnDirectory(stateDir);
     return openDatabase({ file: join(stateDir, 'journal.db'), schema, migrationsFolder });
   } catch (cause) {
     throw new AgentError(

@@ -1,9 +1,9 @@
 import { newSigningKey, publicPemOf, type SigningKey } from '@strideiq/core';
+import { makeOwnDirectory } from '@strideiq/sqlite';
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
-import { makeStateDirectory } from './state-directory.ts';
 
 /**
  * The agent's key, made at its first start; its private half never leaves the host.
@@ -12,7 +12,7 @@ import { makeStateDirectory } from './state-directory.ts';
 export function loadSigningKey(stateDir: string): SigningKey {
   const file = join(stateDir, 'signing-key.pem');
   try {
-    makeStateDirectory(stateDir);
+    makeOwnDirectory(stateDir);
     const privatePem = readIfThere(file) ?? makeKey(file);
     return { privatePem, publicPem: publicPemOf(privatePem) };
   } catch (cause) {

@@ -1,4 +1,4 @@
-import { DatabaseInUse, whileClosed } from '@strideiq/sqlite';
+import { DatabaseInUse, makeOwnDirectory, whileClosed } from '@strideiq/sqlite';
 import Database from 'better-sqlite3';
 import {
   closeSync,
@@ -6,7 +6,6 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   renameSync,
@@ -74,7 +73,7 @@ export async function restoreCatalog(dataDir: string, source: string, now: numbe
   if (!existsSync(source)) {
     throw new ControlPlaneError('NotFound', `There is no file ${source}.`, 'Name one that `catalog backup` has made.');
   }
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeOwnDirectory(dataDir);
   const aside = mkdtempSync(join(resolve(dataDir), 'restoring-'));
   try {
     const candidate = join(aside, catalogFile);

@@ -1,5 +1,5 @@
-import { DatabaseInUse, DatabaseNewer, openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { DatabaseInUse, DatabaseNewer, makeOwnDirectory, openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../errors.ts';
 import * as schema from './schema.ts';
@@ -19,11 +19,20 @@ export const catalogFile = 'catalog.db';
  */
 export function openCatalog(dataDir: string): Catalog {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    chmodSync(dataDir, 0o700);
+    makeOwnDirectory(dataDir);
+    closeToOthers(dataDir);
     return openDatabase({ file: join(dataDir, catalogFile), schema, migrationsFolder });
   } catch (cause) {
     throw unusable(dataDir, cause);
+  }
+}
+
+/** A directory that somebody else owns and lends us stays as it is; the files in it are ours alone all the same. */
+function closeToOthers(directory: string): void {
+  try {
+    chmodSync(directory, 0o700);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
   }
 }
 

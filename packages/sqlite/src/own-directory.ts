@@ -2,11 +2,11 @@ import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * Makes the state directory, 0700, with those above it. Folder by folder: Node's own recursive mkdir never comes back
+ * Makes a program's own directory, 0700, with those above it. Folder by folder: Node's own recursive mkdir never comes back
  * from a file system that answers ENOENT to everything, as /proc does.
  * @throws the system's error
  */
-export function makeStateDirectory(path: string): void {
+export function makeOwnDirectory(path: string): void {
   make(path, false);
 }
 
