@@ -1,4 +1,4 @@
-import { and, desc, eq } from 'drizzle-orm';
+import { and, desc, eq, lte } from 'drizzle-orm';
 import { z } from 'zod';
 import { backups, databases } from '../catalog/schema.ts';
 import { storeSchema, storesOf } from './agent-view.ts';
@@ -41,7 +41,7 @@ export type DatabaseDetail = z.infer<typeof databaseDetailSchema>;
 type DatabaseRow = typeof databases.$inferSelect;
 
 export function databaseOf(
-  { catalog, connections }: Pick<ApiParts, 'catalog' | 'connections'>,
+  { catalog, connections, now }: Pick<ApiParts, 'catalog' | 'connections' | 'now'>,
   row: DatabaseRow,
 ): Database {
   const live = connections.stateOf(row.agentId);
@@ -49,7 +49,14 @@ export function databaseOf(
   const last = catalog
     .select()
     .from(backups)
-    .where(and(eq(backups.databaseId, row.id), eq(backups.state, 'succeeded')))
+    .where(
+      and(
+        eq(backups.databaseId, row.id),
+        eq(backups.state, 'succeeded'),
+        // One that a wrong clock dated in the future never counts as the newest.
+        lte(backups.hostFinishedAt, now()),
+      ),
+    )
     .orderBy(desc(backups.hostFinishedAt), desc(backups.id))
     .limit(1)
     .get();
@@ -72,7 +79,10 @@ export function databaseOf(
 }
 
 /** @throws ControlPlaneError `NotFound` */
-export function databaseDetailOf(parts: Pick<ApiParts, 'catalog' | 'connections'>, databaseId: string): DatabaseDetail {
+export function databaseDetailOf(
+  parts: Pick<ApiParts, 'catalog' | 'connections' | 'now'>,
+  databaseId: string,
+): DatabaseDetail {
   const row =
     parts.catalog.select().from(databases).where(eq(databases.id, databaseId)).get() ?? missing('database', databaseId);
   return { ...databaseOf(parts, row), policy: row.policy, stores: storesOf(parts, row.agentId, [row.id]) };

@@ -113,7 +113,7 @@ function reaches<Input>(scope: Scope<Input>) {
     const { caller } = ctx.asking;
     if (caller === undefined) throw refused(ctx, path, ctx.asking.refusal);
     const needed = environmentsOf(scope, input as Input, ctx);
-    if (!mayReach(caller, needed)) throw refused(ctx, path, notReached(caller, needed));
+    if (!mayReach(caller, needed)) throw refused(ctx, path, notReached(caller, needed), needed);
     return next();
   });
 }
@@ -127,8 +127,15 @@ function environmentsOf<Input>(scope: Scope<Input>, input: Input, { parts }: Api
 }
 
 /** Refusals are audited, by whoever asked and for what. */
-function refused(ctx: ApiContext, procedure: string, error: ControlPlaneError): ControlPlaneError {
-  ctx.parts.refusals.record({ keyId: ctx.asking.keyId, procedure, code: error.code, address: ctx.address });
+function refused(
+  { parts, asking, address }: ApiContext,
+  procedure: string,
+  error: ControlPlaneError,
+  environments: readonly string[] | 'all' = 'all',
+): ControlPlaneError {
+  const [only, second] = environments === 'all' ? [] : environments;
+  const environment = second === undefined ? only : undefined;
+  parts.refusals.record({ keyId: asking.keyId, procedure, code: error.code, address, environment });
   return error;
 }
 

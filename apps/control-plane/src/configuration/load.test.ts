@@ -1,5 +1,5 @@
 import { ConfigurationInvalid } from '@strideiq/configuration';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -88,6 +88,14 @@ test('the environment has the last word, and an empty variable says nothing', as
     logLevel: 'error',
     trustedProxies: ['10.0.0.1', '10.0.0.2'],
   });
+});
+
+test('the example holds every key', async () => {
+  const example = join(import.meta.dirname, 'control-plane.example.yaml');
+  expect((await loadConfiguration(example, {})).stores).toHaveLength(2);
+  const text = readFileSync(example, 'utf8');
+  const missing = Object.keys(configurationJsonSchema().properties ?? {}).filter((key) => !text.includes(`\n${key}:`));
+  expect(missing).toEqual([]);
 });
 
 describe('plain text beyond this host', () => {

@@ -1,4 +1,5 @@
-import { newId } from '@strideiq/core';
+import { newId, newSigningKey } from '@strideiq/core';
+import { enrolAnswerSchema, enrolmentProof, enrolPath } from '@strideiq/protocol';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -373,4 +374,30 @@ test('an error of our own keeps its words in the log', async () => {
   } finally {
     server.catalog.$client.exec('ALTER TABLE run_log_away RENAME TO run_log');
   }
+});
+
+test('a host enrols by the token that an admin made, once, over the wire as agents do it', async () => {
+  const { body } = await server.rest('POST', '/enroll-tokens', { body: { environment: 'enrolling' } });
+  const token = body['token'] as string;
+  const key = newSigningKey();
+  const enrol = async () =>
+    fetch(`${server.url}${enrolPath}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        token,
+        environment: 'enrolling',
+        hostname: 'db7',
+        agentVersion: '0.1.0',
+        publicKeyPem: key.publicPem,
+        proof: enrolmentProof(token, key.privatePem),
+      }),
+    });
+  const first = await enrol();
+  expect(first.status).toBe(200);
+  expect(enrolAnswerSchema.parse(await first.json())).toMatchObject({ environment: 'enrolling' });
+  const second = await enrol();
+  expect(second.status).toBe(401);
+  expect(await second.json()).toMatchObject({ code: 'TokenInvalid' });
+  expect(server.log.join('')).not.toContain(token);
 });

@@ -7,6 +7,8 @@ export interface AccessRefusal {
   procedure: string;
   code: string;
   address: string;
+  /** Whose thing it was, where it is one environment's. */
+  environment?: string | undefined;
 }
 
 /** One entry of the audit is enough for whoever tries the same thing again and again. */
@@ -27,7 +29,7 @@ export class AccessRefusals {
     this.#now = now;
   }
 
-  record({ keyId, procedure, code, address }: AccessRefusal): void {
+  record({ keyId, procedure, code, address, environment }: AccessRefusal): void {
     const now = this.#now();
     const window = Math.floor(now / windowMs);
     if (window !== this.#window) this.#told.clear();
@@ -36,7 +38,18 @@ export class AccessRefusals {
     const what = `${actor} ${procedure}`;
     if (this.#told.has(what)) return;
     this.#catalog.transaction(
-      (tx) => recordAudit(tx, { actor, action: 'access.refused', subject: procedure, detail: { code, address } }, now),
+      (tx) =>
+        recordAudit(
+          tx,
+          {
+            actor,
+            action: 'access.refused',
+            subject: procedure,
+            detail: { code, address },
+            ...(environment === undefined ? {} : { environment }),
+          },
+          now,
+        ),
       { behavior: 'immediate' },
     );
     this.#told.add(what);

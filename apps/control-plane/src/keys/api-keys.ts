@@ -127,7 +127,11 @@ export class ApiKeys {
   #noteUse({ id, lastUsedAt }: KeyRow, now: number): void {
     const minute = Math.floor(now / minuteMs) * minuteMs;
     if (lastUsedAt !== null && lastUsedAt >= minute) return;
-    this.#catalog.update(keys).set({ lastUsedAt: minute }).where(eq(keys.id, id)).run();
+    try {
+      this.#catalog.update(keys).set({ lastUsedAt: minute }).where(eq(keys.id, id)).run();
+    } catch {
+      // On a full disk who asks must still be answered; `/readyz` tells of the disk.
+    }
   }
 }
 
