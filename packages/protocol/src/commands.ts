@@ -75,7 +75,13 @@ export type CommandOf<Kind extends CommandKind> = Extract<Command, { kind: Kind 
 export const commandKinds = ['backup', 'verify', 'restoreFresh', 'cancel', 'presign'] as const satisfies CommandKind[];
 
 /** What every command of every version has: enough to acknowledge or to refuse one that is not known. */
-export const commandEnvelopeSchema = z.object({ ...common, kind: z.string().max(100), body: z.unknown() });
+export const commandEnvelopeSchema = z.object({
+  ...common,
+  kind: z.string().max(100),
+  /** Of the run that it begins, where it is of such a kind. */
+  runId: idSchema.exactOptional(),
+  body: z.unknown(),
+});
 export type CommandEnvelope = z.infer<typeof commandEnvelopeSchema>;
 
 /** An agent has written the command to its journal. What becomes of it is a report. */
