@@ -13,12 +13,21 @@ import {
   type PlacedStore,
   type S3StoreConfiguration,
 } from './configuration/index.ts';
+import { Commands } from './commands/commands.ts';
+import { Daemon } from './daemon/daemon.ts';
+import type { Events } from './daemon/events.ts';
+import { isEnrolled } from './enrolment/credential.ts';
 import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { loadSigningKey } from './journal/signing-key.ts';
+import { HostFacts } from './link/host-facts.ts';
+import { Link, type AskControlPlane } from './link/link.ts';
+import { ServerClock } from './link/server-clock.ts';
+import { ProgressBoard } from './progress/progress-board.ts';
 import { maintenanceOf, type Endpoint } from './postgres/endpoint.ts';
 import type { OpenedStore } from './stores/opened-store.ts';
+import { reachableStores } from './stores/reachable-stores.ts';
 
 /** What the process gives; nothing below reaches for it by itself. */
 export interface Surroundings {
@@ -40,14 +49,34 @@ export class Host {
   readonly journal: Journal;
   readonly key: SigningKey;
   readonly #opened: OpenedStore[] = [];
+  readonly #whole: boolean;
 
-  /** @throws AgentError `StateUnusable` */
-  constructor(configuration: AgentConfiguration, surroundings: Surroundings) {
+  /**
+   * @param of the host that this one is for a piece of work
+   * @throws AgentError `StateUnusable`
+   */
+  constructor(configuration: AgentConfiguration, surroundings: Surroundings, of?: Pick<Host, 'journal' | 'key'>) {
     this.configuration = configuration;
     this.surroundings = surroundings;
+    this.#whole = of === undefined;
+    if (of) {
+      this.journal = of.journal;
+      this.key = of.key;
+      return;
+    }
     // First, since it says best what is wrong with a state directory that cannot be used.
     this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now, surroundings.secrets);
     this.key = loadSigningKey(configuration.stateDir);
+  }
+
+  /** This host for one piece of work of many: what is opened for it is closed with it, and the rest lives on. */
+  forWork(signal: AbortSignal): Host {
+    return new Host(this.configuration, { ...this.surroundings, signal }, this);
+  }
+
+  /** The database of the host's file with this id. */
+  databaseOfId(databaseId: string): DatabaseConfiguration | undefined {
+    return Object.values(this.configuration.databases).find((database) => this.databaseIdOf(database) === databaseId);
   }
 
   databaseIdOf(database: DatabaseConfiguration): string {
@@ -93,6 +122,12 @@ export class Host {
       ([, value]) => value !== undefined,
     );
     return openS3Store(Object.fromEntries(given) as unknown as Parameters<typeof openS3Store>[0]);
+  }
+
+  /** Any store that the host's file names, whatever it is used for; undefined where there is none with this id. */
+  async openStoreOfId(storeId: string): Promise<OpenedStore | undefined> {
+    const placed = reachableStores(this.configuration).get(storeId);
+    return placed && this.#open(placed);
   }
 
   async openDirectory(path: string): Promise<OpenedStore> {
@@ -151,10 +186,41 @@ export class Host {
     };
   }
 
+  /** Lets go of reports that nobody will ask for again: a host that no daemon runs on does it when it has work to do. */
+  pruneReports(): void {
+    this.journal.outbox.prune(isEnrolled(this.configuration.stateDir));
+  }
+
   close(): void {
     for (const { store } of this.#opened) store.close();
-    this.journal.close();
+    if (this.#whole) this.journal.close();
   }
+}
+
+/** What `run` runs: the line to the control plane and the commands that come over it, on one host. */
+export function composeDaemon(host: Host, { url, events }: { url: string; events: Events }): Daemon {
+  const { configuration, journal, surroundings } = host;
+  const { now, secrets } = surroundings;
+  const clock = new ServerClock(now);
+  const progress = new ProgressBoard();
+  const facts = new HostFacts(host, now);
+  // Each asks the other: commands come over the line, and a restore asks for URLs over it.
+  const controlPlane: AskControlPlane = { ask: async (...asked) => link.ask(...asked) };
+  const commands = new Commands({ host, events, clock, progress, controlPlane });
+  const link = new Link({
+    configuration,
+    journal,
+    now,
+    clock,
+    commands,
+    progress,
+    facts: async () => facts.current(),
+    events,
+    url,
+    secrets,
+    random: Math.random,
+  });
+  return new Daemon({ journal, link, commands, events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

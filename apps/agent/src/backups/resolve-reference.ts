@@ -93,7 +93,11 @@ async function byId(
   throw notFound(id, stores, backups);
 }
 
-async function sourceOf(opened: OpenedStore, dumpKey: string, reference: string): Promise<BackupSource> {
+/**
+ * The backup whose dump stands under a name in one store, with the manifest beside it.
+ * @throws AgentError `BackupNotFound`
+ */
+export async function sourceOf(opened: OpenedStore, dumpKey: string, reference = dumpKey): Promise<BackupSource> {
   const object = await opened.store.head(dumpKey);
   if (!object) throw notFound(reference, [opened], []);
   const manifestKey = manifestKeyOf(dumpKey);

@@ -4,6 +4,7 @@ import type { Command } from './run-command.ts';
 
 /** Before new work: what earlier runs of this database left is cleared, and said. */
 export async function clearFirst({ host, output, progress }: Command, database: DatabaseConfiguration): Promise<void> {
+  host.pruneReports();
   const done = await clearDatabase(host, database, { onFound: () => progress({ phase: 'clearing' }) });
   for (const run of done?.cleared ?? []) output.note(`Run ${run.runId} (${run.kind}) ${run.state}: ${run.text}`);
   for (const problem of done?.problems ?? []) output.warn(problem);

@@ -7,6 +7,7 @@ import { enroll } from './enroll.ts';
 import { list } from './list.ts';
 import { restore } from './restore.ts';
 import { defaultConfigurationFile, runCommand, type Command, type CommonOptions } from './run-command.ts';
+import { run as runDaemon } from './run.ts';
 import { show } from './show.ts';
 import { verify } from './verify.ts';
 
@@ -77,6 +78,9 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
     );
+  add('run', 'the daemon: take commands from the control plane, and report to it').action(async (options) =>
+    run({ ...options, saysEvents: true }, async (command) => runDaemon(command, options)),
+  );
   add('enroll', "trade a one-time token for this host's own credential")
     .option('--url <url>', 'address of the control plane')
     .option('--token <token>', 'made by `strideiq enroll-token`, good once and for 15 minutes')

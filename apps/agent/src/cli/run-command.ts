@@ -23,6 +23,8 @@ export interface CommonOptions {
   backupDir?: string;
   s3?: string;
   environment?: string;
+  /** Of a command that says all by itself, event by event: also that it stops, and what the configuration warns of. */
+  saysEvents?: boolean;
   /** REF, where the command has one: a path or URL needs no configuration. */
   reference?: string;
 }
@@ -50,14 +52,15 @@ export async function runCommand(options: CommonOptions, work: (command: Command
   const onSignal = (name: NodeJS.Signals) => {
     // A second Ctrl-C means it: the next start clears what this one leaves.
     if (interruption.signal.aborted) process.exit(130);
-    output.note(`${name}: stopping, and clearing what is half done. Once more to leave at once.`);
+    if (!options.saysEvents)
+      output.note(`${name}: stopping, and clearing what is half done. Once more to leave at once.`);
     interruption.abort(new AgentError('Interrupted', `Interrupted by ${name}.`, 'Nothing half done was kept.'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   let host: Host | undefined;
   try {
     const configuration = await configurationOf(options);
-    for (const warning of configuration.warnings) output.warn(warning);
+    if (!options.saysEvents) for (const warning of configuration.warnings) output.warn(warning);
     host = new Host(configuration, surroundings);
     return await work({ host, output, progress: progressOn(output), surroundings });
   } catch (error) {

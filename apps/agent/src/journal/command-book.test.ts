@@ -21,7 +21,7 @@ afterEach(() => {
 const command = (kind = 'backup', body: object = {}) => ({
   commandId: newId(now),
   databaseId: '11111111-1111-5111-8111-111111111111',
-  runId: kind === 'cancel' ? undefined : newId(now),
+  ...(kind === 'cancel' ? {} : { runId: newId(now) }),
   kind,
   body,
   issuedAt: new Date(now).toISOString(),

@@ -33,7 +33,7 @@ export class CommandBook {
    * @param refusal why it is not to be done; it has ended with that
    * @returns false where it stood there already, whatever has become of it
    */
-  take(command: CommandEnvelope & { runId?: string | undefined }, refusal?: Reason): boolean {
+  take(command: CommandEnvelope, refusal?: Reason): boolean {
     const { commandId, kind, databaseId, runId, body, issuedAt, expiresAt } = command;
     return this.#alone(() => {
       const { changes } = this.#db

@@ -8,7 +8,7 @@ import type { JournalDatabase } from './open-journal.ts';
 import { Outbox } from './outbox.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
-import { runs, seals, type Run, type RunDetail, type SealedBackup } from './schema.ts';
+import { runs, seals, type CopyOutcome, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
 export type { Run } from './schema.ts';
 
@@ -230,6 +230,16 @@ export class Journal {
       .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named))
       .get();
     return made?.detail.backupId;
+  }
+
+  /** What became of the copies of a backup that this host made. */
+  copiesOf(backupId: string): CopyOutcome[] {
+    const run = this.#db
+      .select({ detail: runs.detail })
+      .from(runs)
+      .where(and(eq(runs.kind, 'backup'), sql`json_extract(${runs.detail}, '$.backupId') = ${backupId}`))
+      .get();
+    return (run?.detail.copies ?? []).filter((copy) => 'state' in copy);
   }
 
   get(runId: string): Run | undefined {

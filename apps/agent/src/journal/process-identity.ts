@@ -43,6 +43,19 @@ export function isAlive(owner: RunOwner, ageMs: number): boolean {
   }
 }
 
+/**
+ * Has the process that owns a run end it in good order, as Ctrl-C does.
+ * @param ageMs milliseconds since the run began
+ * @returns `elsewhere` where it lives in another container, `gone` where it does not live any more
+ */
+export function signalOwner(owner: RunOwner, ageMs: number): 'signalled' | 'gone' | 'elsewhere' {
+  if (!isAlive(owner, ageMs)) return 'gone';
+  if (owner.pidNamespace !== undefined && owner.pidNamespace !== pidNamespace()) return 'elsewhere';
+  if (isThisProcess(owner)) return 'gone';
+  process.kill(owner.pid, 'SIGTERM');
+  return 'signalled';
+}
+
 /** Field 22 of /proc/PID/stat (proc(5)); fields are counted behind the name, which may hold anything. A zombie is dead. */
 function startTicksOf(pid: number): number | undefined {
   try {

@@ -1,0 +1,53 @@
+import { codeOf, paragraphOf, parseBackupName } from '@strideiq/core';
+import type { Presigned } from '@strideiq/protocol';
+import { AgentError } from '../errors.ts';
+import { storeNamesOf } from './store-names.ts';
+import type { Work } from './work.ts';
+
+/** How long the answer may wait for a connection; whoever asked does not wait much longer. */
+const answerLimitMs = 60_000;
+
+/**
+ * `presign`: URLs by which somebody else may read objects of a backup for a while. They go to whoever asked and nowhere
+ * else: not into the journal, not into a log.
+ */
+export async function doPresign(work: Work<'presign'>): Promise<void> {
+  const { command, controlPlane, signal } = work;
+  const { commandId } = command;
+  let answer: Presigned;
+  let failure: unknown;
+  try {
+    answer = { commandId, urls: await urlsOf(work) };
+  } catch (error) {
+    failure = error;
+    answer = { commandId, error: { code: codeOf(error), text: paragraphOf(error).slice(0, 2000) } };
+  }
+  await controlPlane.ask('presigned', (api, options) => api.presigned.mutate(answer, options), {
+    limitMs: answerLimitMs,
+    signal,
+  });
+  if (failure !== undefined) throw failure;
+}
+
+async function urlsOf({ command, database, host }: Work<'presign'>): Promise<string[]> {
+  const { storeId, keys, expiresInSeconds } = command.body;
+  const [opened] = await host.storesOf(database, storeNamesOf(host.configuration, database, [storeId]));
+  const store = opened?.store;
+  if (!store?.presign) {
+    throw new AgentError(
+      'CopyUnreachable',
+      `The copy is in ${store?.location ?? storeId} on this host, which nobody else can read.`,
+      'Restore on this host, or keep a copy in a bucket too.',
+    );
+  }
+  const foreign = keys.find((key) => !parseBackupName(key));
+  if (foreign !== undefined) {
+    throw new AgentError(
+      'CommandInvalid',
+      `${JSON.stringify(foreign)} is no object of a backup.`,
+      'Only those are handed out.',
+    );
+  }
+  const presign = store.presign.bind(store);
+  return Promise.all(keys.map(async (key) => presign(key, { expiresInSeconds })));
+}

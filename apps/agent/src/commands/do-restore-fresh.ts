@@ -1,0 +1,95 @@
+import { parseBackupName } from '@strideiq/core';
+import { usualRetries, withRetry } from '@strideiq/storage';
+import { sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
+import { AgentError } from '../errors.ts';
+import { PresignedStore } from '../restore/presigned-store.ts';
+import { runRestore } from '../restore/run-restore.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import type { Work } from './work.ts';
+
+/** How long a restore waits for a control plane that is away when it needs URLs of it. */
+const urlsLimitMs = 600_000;
+
+/** `restoreFresh`: a backup of this or another host into a new database on the server of this one. */
+export async function doRestoreFresh(work: Work<'restoreFresh'>): Promise<void> {
+  const { command, database, host, progress, signal } = work;
+  const { runId, commandId, databaseId, body } = command;
+  const { source: from, backupId, sourceDatabaseId, into, trust } = body;
+  const opened = from.via === 'store' ? await openStore(work, from.storeId) : openByUrl(work, from.key);
+  try {
+    const source = { ...(await sourceOf(opened, from.key)), databaseId: sourceDatabaseId };
+    checkIsBackup(source, backupId);
+    signal.throwIfAborted();
+    const { journal, key, surroundings, configuration } = host;
+    await runRestore(
+      {
+        environment: configuration.environment,
+        database: database.name,
+        databaseId,
+        source,
+        reference: from.key,
+        maintenance: await host.maintenanceOf(database),
+        into,
+        trustSource: false,
+        trust,
+        notes: database.hooks.afterRestore.length > 0 ? [notMasked] : [],
+        asked: { runId, commandId },
+      },
+      { journal, key, now: surroundings.now, progress, signal },
+    );
+  } finally {
+    // A store of the host's file is closed with the host; this one is none.
+    if (from.via === 'url') opened.store.close();
+  }
+}
+
+const notMasked = 'hooks.afterRestore is not run by this version: the database is as the backup has it, unmasked.';
+
+async function openStore({ host }: Work<'restoreFresh'>, storeId: string): Promise<OpenedStore> {
+  const opened = await host.openStoreOfId(storeId);
+  if (opened) return opened;
+  throw new AgentError(
+    'StoreUnknown',
+    `The agent.yaml of this host names no store ${storeId}.`,
+    'Name it there, and restart the agent; or restore where the copy can be reached.',
+  );
+}
+
+function openByUrl(
+  { command, controlPlane, clock, host, signal, database }: Work<'restoreFresh'>,
+  key: string,
+): OpenedStore {
+  const names = parseBackupName(key)?.names;
+  if (!names) {
+    throw new AgentError(
+      'CommandInvalid',
+      `${JSON.stringify(key)} is no name of a backup.`,
+      'Ask for a backup by its own name.',
+    );
+  }
+  const { commandId } = command;
+  const { now, secrets } = host.surroundings;
+  const store = new PresignedStore({
+    commandId,
+    keys: names,
+    askUrls: async (reading = signal) =>
+      controlPlane.ask('sourceUrls', (api, options) => api.sourceUrls.mutate({ commandId }, options), {
+        limitMs: urlsLimitMs,
+        signal: AbortSignal.any([signal, reading]),
+      }),
+    serverNow: () => clock.now() ?? now(),
+    secrets,
+    silenceMs: database.dump.stallLimitMs,
+  });
+  return { name: 'url', kind: 's3', store: withRetry(store, usualRetries, signal) };
+}
+
+/** @throws AgentError `VerificationFailed` where another backup stands under that name */
+function checkIsBackup({ found, dumpKey, opened }: BackupSource, backupId: string): void {
+  if (!found || found.manifest.backupId === backupId) return;
+  throw new AgentError(
+    'VerificationFailed',
+    `${dumpKey} in ${opened.store.location} is the backup ${found.manifest.backupId}, and not the one that was asked for, ${backupId}.`,
+    'Find out who may write to that store; restore from another copy.',
+  );
+}

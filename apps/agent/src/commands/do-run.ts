@@ -1,0 +1,16 @@
+import { doBackup } from './do-backup.ts';
+import { doRestoreFresh } from './do-restore-fresh.ts';
+import { doVerify } from './do-verify.ts';
+import type { RunCommand, Work } from './work.ts';
+
+/** Does what a command asks for; its run is in the journal from where it can be said to have begun. */
+export async function doRun({ command, ...work }: Omit<Work, 'command'> & { command: RunCommand }): Promise<void> {
+  switch (command.kind) {
+    case 'backup':
+      return doBackup({ ...work, command });
+    case 'verify':
+      return doVerify({ ...work, command });
+    case 'restoreFresh':
+      return doRestoreFresh({ ...work, command });
+  }
+}

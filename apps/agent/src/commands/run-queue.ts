@@ -1,0 +1,254 @@
+import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
+import { within } from '../backup/within.ts';
+import type { Host } from '../compose.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { Events } from '../daemon/events.ts';
+import { AgentError } from '../errors.ts';
+import type { NewRun } from '../journal/journal.ts';
+import { clearDatabase } from '../leftovers/clear-database.ts';
+import type { AskControlPlane } from '../link/link.ts';
+import type { ServerClock } from '../link/server-clock.ts';
+import type { ProgressBoard } from '../progress/progress-board.ts';
+import { doRun } from './do-run.ts';
+import type { RunCommand } from './work.ts';
+
+export interface RunQueueParts {
+  host: Host;
+  events: Events;
+  clock: ServerClock;
+  progress: ProgressBoard;
+  controlPlane: AskControlPlane;
+}
+
+/** A run that was asked for. */
+export interface Job {
+  command: RunCommand;
+  database: DatabaseConfiguration;
+}
+
+/** Runs of one host at a time; each has a database of its own. */
+const mostAtOnce = 2;
+
+/** A store or server that answers nothing holds up a database no longer than this. */
+const clearingLimitMs = 120_000;
+
+/** Does the runs that were asked for: in their order, one of a database at a time, and few at once. */
+export class RunQueue {
+  readonly #parts: RunQueueParts;
+  /** In the order in which they came. */
+  readonly #waiting = new Set<Job>();
+  readonly #working = new Map<string, { interruption: AbortController; done: Promise<void> }>();
+  /** Databases that are worked on, or cleared. */
+  readonly #busy = new Set<string>();
+  /** Clearings that have not come to their end, be it that nobody waits for them any more. */
+  readonly #clearing = new Set<string>();
+  /** Why a database could not be cleared, as it was said last. */
+  readonly #told = new Map<string, string>();
+  #stopped = false;
+
+  constructor(parts: RunQueueParts) {
+    this.#parts = parts;
+  }
+
+  /** Ids of the runs that this process is at. */
+  get underWay(): ReadonlySet<string> {
+    return new Set(this.#working.keys());
+  }
+
+  add(job: Job): void {
+    this.#waiting.add(job);
+    this.pump();
+  }
+
+  /** Begins what can be begun, and lets go of what has waited for too long. */
+  pump(): void {
+    const serverNow = this.#parts.clock.now();
+    // Whether it may still be begun cannot be told before.
+    if (serverNow === undefined || this.#stopped) return;
+    for (const job of this.#waiting) {
+      const { command } = job;
+      if (serverNow > Date.parse(command.expiresAt)) this.#expire(job);
+      else if (this.#working.size < mostAtOnce && !this.#busy.has(command.databaseId)) this.#begin(job);
+    }
+  }
+
+  #expire(job: Job): void {
+    this.#waiting.delete(job);
+    const { commandId, runId, kind, expiresAt } = job.command;
+    const text = `This host could not begin the ${kind} before ${expiresAt}: it was away, or at other work.`;
+    this.#parts.events.warn(text, { runId, commandId });
+    this.#parts.host.journal.commands.end(commandId, 'expired', { code: 'CommandExpired', text });
+  }
+
+  /**
+   * Ends a run, be it under way or waiting.
+   * @returns false where it is neither
+   */
+  cancel(runId: string): boolean {
+    const { journal } = this.#parts.host;
+    const working = this.#working.get(runId);
+    if (working) {
+      journal.cancelling(runId);
+      working.interruption.abort(
+        new AgentError('Interrupted', 'It was cancelled from outside.', 'Nothing half done was kept.'),
+      );
+      return true;
+    }
+    const job = [...this.#waiting].find(({ command }) => command.runId === runId);
+    if (job) this.callOff(job);
+    return job !== undefined;
+  }
+
+  /** Ends a run that has not begun, and will not any more. */
+  callOff(job: Job): void {
+    this.#waiting.delete(job);
+    const { command, database } = job;
+    const { journal, configuration } = this.#parts.host;
+    journal.callOff(runOf(command, database, configuration.environment), calledOff);
+    journal.commands.end(command.commandId, 'done');
+  }
+
+  #begin(job: Job): void {
+    this.#waiting.delete(job);
+    const { runId, databaseId } = job.command;
+    const interruption = new AbortController();
+    this.#busy.add(databaseId);
+    const done = this.#do(job, interruption.signal).finally(() => {
+      this.#working.delete(runId);
+      this.#busy.delete(databaseId);
+      this.#parts.progress.end(runId);
+      this.pump();
+    });
+    this.#working.set(runId, { interruption, done });
+  }
+
+  /** Never rejects. */
+  async #do(job: Job, signal: AbortSignal): Promise<void> {
+    const { host, events, progress, controlPlane, clock } = this.#parts;
+    const { command, database } = job;
+    const about = { runId: command.runId, commandId: command.commandId };
+    const ownHost = host.forWork(signal);
+    let failure: unknown;
+    try {
+      await this.#clear(database, signal);
+      signal.throwIfAborted();
+      events.info(`${command.kind} of ${database.name} begins`, about);
+      await doRun({
+        command,
+        database,
+        host: ownHost,
+        progress: progress.of(command.runId),
+        signal,
+        controlPlane,
+        clock,
+      });
+    } catch (error) {
+      failure = error;
+    } finally {
+      ownHost.close();
+    }
+    try {
+      this.#end(job, failure);
+    } catch (error) {
+      events.error(`its end could not be written down, and is tried again: ${paragraphOf(error)}`, about);
+    }
+  }
+
+  #end(job: Job, failure: unknown): void {
+    const { host, events } = this.#parts;
+    const { commands } = host.journal;
+    const { command, database } = job;
+    const about = { runId: command.runId, commandId: command.commandId };
+    const run = host.journal.get(command.runId);
+    if (run) {
+      const why = failure === undefined ? '' : `: ${paragraphOf(failure)}`;
+      const text = `${command.kind} of ${database.name} ${run.state}${why}`;
+      if (run.state === 'succeeded') events.info(text, about);
+      else events.warn(text, about);
+      this.endFinished();
+    } else if (codeOf(failure) !== 'Interrupted') {
+      const text = paragraphOf(failure);
+      events.warn(`${command.kind} of ${database.name} was not begun: ${text}`, about);
+      commands.end(command.commandId, 'refused', { code: codeOf(failure), text });
+    } else if (commands.wasCancelled(command.runId)) this.callOff(job);
+    // Else this agent stops, and begins it when it is there again.
+  }
+
+  /** Commands whose run has come to its end, by whichever process, are done. */
+  endFinished(): void {
+    const { journal } = this.#parts.host;
+    for (const { id, runId } of journal.commands.open()) {
+      const run = runId === null ? undefined : journal.get(runId);
+      if (run && runStates.isFinal(run.state as RunState)) journal.commands.end(id, 'done');
+    }
+  }
+
+  /** Clears what runs left on each database that nobody is at just now. */
+  async clearIdle(): Promise<void> {
+    const { host } = this.#parts;
+    const databases = Object.values(host.configuration.databases);
+    await Promise.all(
+      databases.map(async (database) => {
+        const databaseId = host.databaseIdOf(database);
+        if (this.#stopped || this.#busy.has(databaseId) || host.journal.left.isBusy([databaseId], this.underWay))
+          return;
+        this.#busy.add(databaseId);
+        await this.#clear(database);
+        this.#busy.delete(databaseId);
+        this.pump();
+      }),
+    );
+  }
+
+  /** Never rejects, and ends in time: what could not be cleared is said, and tried again. */
+  async #clear(database: DatabaseConfiguration, signal?: AbortSignal): Promise<void> {
+    const { host, events } = this.#parts;
+    // A call into a dead mount never comes back: another one would only wait beside it.
+    if (this.#clearing.has(database.name)) return;
+    this.#clearing.add(database.name);
+    const ownHost = host.forWork(new AbortController().signal);
+    const clearing = clearDatabase(ownHost, database, { underWay: this.underWay }).finally(() => {
+      this.#clearing.delete(database.name);
+      ownHost.close();
+    });
+    try {
+      const late = () => new Error(`no answer for ${clearingLimitMs / 1000} s`);
+      const done = await within(clearing, { limitMs: clearingLimitMs, late, ...(signal ? { signal } : {}) });
+      for (const { runId, kind, state, text } of done?.cleared ?? [])
+        events.warn(`${kind} ${state}: ${text}`, { runId });
+      this.#tell(database, done?.problems.join(' ') ?? '');
+    } catch (error) {
+      if (signal?.aborted) return;
+      this.#tell(
+        database,
+        `what earlier runs of ${database.name} left could not be cleared yet: ${paragraphOf(error)}`,
+      );
+    }
+    this.endFinished();
+  }
+
+  /** Once for each reason, and not again with each try. */
+  #tell({ name }: DatabaseConfiguration, problem: string): void {
+    if (problem !== '' && this.#told.get(name) !== problem) this.#parts.events.warn(problem);
+    this.#told.set(name, problem);
+  }
+
+  /** Begins nothing any more, and ends what is under way in good order. */
+  async stop(reason: Error): Promise<void> {
+    this.#stopped = true;
+    const working = [...this.#working.values()];
+    for (const { interruption } of working) interruption.abort(reason);
+    await Promise.all(working.map(async ({ done }) => done));
+  }
+}
+
+const calledOff = { code: 'Interrupted', text: 'It was cancelled from outside before it had begun.' };
+
+/** The run of a command that was never begun. */
+export function runOf(command: RunCommand, database: DatabaseConfiguration, environment: string): NewRun {
+  const { runId, databaseId, commandId } = command;
+  const common = { id: runId, environment, database: database.name, databaseId };
+  if (command.kind !== 'restoreFresh') return { ...common, kind: command.kind, detail: { commandId } };
+  const { into, source, backupId } = command.body;
+  return { ...common, kind: 'restore', detail: { commandId, into, source: source.key, backupId } };
+}

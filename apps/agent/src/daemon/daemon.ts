@@ -1,0 +1,78 @@
+import { paragraphOf } from '@strideiq/core';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Commands } from '../commands/commands.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Link } from '../link/link.ts';
+import type { Events } from './events.ts';
+
+/** How often what could not be cleared is tried again, and what nobody asks for any more is let go of. */
+const careEveryMs = 60_000;
+
+/** How often it is seen whether a command that waits has become too old. */
+const pumpEveryMs = 2_000;
+
+/** How long the last reports are waited for when the daemon stops. */
+const lastWordsMs = 5_000;
+
+export interface DaemonParts {
+  journal: Journal;
+  link: Link;
+  commands: Commands;
+  events: Events;
+}
+
+/** The agent as long as it runs: the line to the control plane, what comes over it, and what earlier runs have left. */
+export class Daemon {
+  readonly #parts: DaemonParts;
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
+  async run(stop: AbortSignal): Promise<void> {
+    const { link, commands, events } = this.#parts;
+    const over = new AbortController();
+    const loops = [
+      link.run(over.signal),
+      this.#every(careEveryMs, stop, async () => this.#care()),
+      this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
+    ];
+    await aborted(stop);
+    events.info(`stopping: ${(stop.reason as Error).message}`);
+    await commands.stop(stop.reason as Error);
+    await this.#lastWords();
+    over.abort();
+    await Promise.all(loops);
+    events.info('stopped');
+  }
+
+  async #care(): Promise<void> {
+    const { journal, commands } = this.#parts;
+    journal.outbox.prune(true);
+    journal.commands.prune();
+    await commands.queue.clearIdle();
+  }
+
+  /** Ends with the signal alone: what fails is said, and tried again. */
+  async #every(ms: number, stop: AbortSignal, work: () => Promise<void>): Promise<void> {
+    while (!stop.aborted) {
+      await work().catch((error: unknown) => this.#parts.events.error(paragraphOf(error)));
+      await delay(ms, undefined, { signal: stop }).catch(() => undefined);
+    }
+  }
+
+  /** What happened last is told now, where that takes no time; else it is told when this host is back. */
+  async #lastWords(): Promise<void> {
+    const { link } = this.#parts;
+    const until = performance.now() + lastWordsMs;
+    while (link.isConnected && !link.isDrained && performance.now() < until) await delay(50);
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,231 @@
+import { codeOf } from '@strideiq/core';
+import {
+  commandEnvelopeSchema,
+  heartbeatIntervalMs,
+  openAgentClient,
+  progressIntervalMs,
+  type CommandEnvelope,
+  type Heartbeat,
+  type HelloAnswer,
+} from '@strideiq/protocol';
+import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../backup/within.ts';
+import type { AgentConfiguration } from '../configuration/index.ts';
+import type { Events } from '../daemon/events.ts';
+import { AgentError } from '../errors.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { ProgressBoard } from '../progress/progress-board.ts';
+import { ask, unreachable, type Api } from './api.ts';
+import { ReportDelivery } from './deliver-reports.ts';
+import { helloOf } from './hello.ts';
+import { InTurn } from './in-turn.ts';
+import type { ServerClock } from './server-clock.ts';
+
+/** Runs that one progress message tells of. */
+const mostRuns = 100;
+
+/** Who does what commands ask for. */
+export interface CommandTaker {
+  /** The control plane is there, and its time is known. */
+  connected(): void;
+  /** Those that are written down, and of which the control plane does not know that yet. */
+  unacknowledged(): string[];
+  /**
+   * Writes a command down.
+   * @returns false where it is not to be acknowledged: this host takes none any more
+   */
+  receive(envelope: CommandEnvelope): boolean;
+  /** The control plane knows that it is written down: it may be begun. */
+  acknowledged(commandId: string): void;
+}
+
+export interface ConnectionParts {
+  configuration: AgentConfiguration;
+  journal: Journal;
+  now: () => number;
+  clock: ServerClock;
+  commands: CommandTaker;
+  progress: ProgressBoard;
+  /** What was measured last. */
+  facts: () => Promise<Pick<Heartbeat, 'databases' | 'stores'>>;
+  events: Events;
+}
+
+/** This state directory was set back: what it has to tell is told as another journal's, on a new connection. */
+export class JournalRenewed extends Error {}
+
+/**
+ * One connection from its beginning to its end. Whatever goes wrong on it ends all of it: it is never mended, and the next
+ * one begins anew.
+ */
+export class Connection {
+  readonly #parts: ConnectionParts;
+  readonly #over = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #api: Api;
+  readonly #close: () => void;
+  /** Hello, reports, acknowledgements and settled: each of them means something to what follows it. */
+  readonly #inTurn = new InTurn();
+  #delivery: ReportDelivery | undefined;
+
+  /** @param stop ends it from this side */
+  constructor(parts: ConnectionParts, target: { url: string; credential: string }, stop: AbortSignal) {
+    this.#parts = parts;
+    this.#signal = AbortSignal.any([stop, this.#over.signal]);
+    const client = openAgentClient({
+      ...target,
+      onClose: (why, refusal) => this.#over.abort(refusal ?? unreachable(why)),
+    });
+    this.#api = client.api;
+    this.#close = client.close;
+  }
+
+  get api(): Api {
+    return this.#api;
+  }
+
+  /** Aborted with the reason once it is over. */
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  get isDrained(): boolean {
+    return this.#delivery?.isDrained ?? false;
+  }
+
+  /**
+   * @throws CodedError with the control plane's own code, where it refuses; AgentError `ControlPlaneUnreachable`,
+   *   `EnvironmentMismatch`; JournalRenewed
+   */
+  async hello(): Promise<HelloAnswer> {
+    const { journal, now, clock, configuration } = this.#parts;
+    const { outbox } = journal;
+    const position = outbox.position();
+    const sentAt = now();
+    const answer = await this.#ask('hello', (options) =>
+      this.#api.hello.mutate(helloOf(configuration, position, sentAt), options),
+    );
+    if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
+    clock.learn(answer.serverTime, sentAt);
+    if (!outbox.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    this.#delivery = new ReportDelivery(
+      {
+        outbox,
+        events: this.#parts.events,
+        send: (batch) => this.#ask('report', (options) => this.#api.report.mutate(batch, options)),
+        settle: (seq) => this.#settle(seq),
+        signal: this.#signal,
+      },
+      position.journalId,
+      answer.highWater,
+    );
+    return answer;
+  }
+
+  /**
+   * Does everything that a connection is for until it is over, and leaves nothing of it open.
+   * @throws why it is over
+   */
+  async serve(): Promise<never> {
+    const delivery = this.#delivery;
+    if (!delivery) throw new Error('hello comes first');
+    this.#parts.commands.connected();
+    const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
+    try {
+      return await Promise.race(loops);
+    } catch (error) {
+      this.#over.abort(error);
+      throw error;
+    } finally {
+      await Promise.allSettled(loops);
+    }
+  }
+
+  /** Ends it, whatever it is at. */
+  close(): void {
+    this.#over.abort(unreachable('it was closed by this host'));
+    this.#close();
+  }
+
+  /** In turn with the others that are done by `#ask`. */
+  async #ask<T>(what: string, call: (options: { signal: AbortSignal }) => Promise<T>): Promise<T> {
+    return this.#inTurn.do(() => ask(what, call, this.#signal));
+  }
+
+  /** All is delivered: says what is still open, and takes commands from then on. */
+  async #settle(seq: number): Promise<boolean> {
+    const { journal, commands } = this.#parts;
+    for (const commandId of commands.unacknowledged()) await this.#acknowledge(commandId);
+    const open = journal.openAt(seq);
+    if (!open) return false;
+    await this.#ask('settled', (options) => this.#api.settled.mutate(open, options));
+    this.#subscribe();
+    return true;
+  }
+
+  /** A subscription that is refused or ends is the end of the connection: it would not come back by itself. */
+  #subscribe(): void {
+    const fail = (error: unknown) => this.#over.abort(error);
+    const subscription = this.#api.commands.subscribe(undefined, {
+      onData: (said) => void this.#take(said).catch(fail),
+      onError: (error) => fail(unreachable(error.message, error)),
+      onComplete: () => fail(unreachable('it sends no commands any more')),
+    });
+    this.#signal.addEventListener('abort', () => subscription.unsubscribe(), { once: true });
+  }
+
+  async #take(said: unknown): Promise<void> {
+    const { commands, events } = this.#parts;
+    const envelope = commandEnvelopeSchema.safeParse(said);
+    if (!envelope.success) {
+      events.error(`the control plane sent what is no command: ${envelope.error.issues[0]?.message ?? ''}`);
+      return;
+    }
+    if (commands.receive(envelope.data)) await this.#acknowledge(envelope.data.commandId);
+  }
+
+  async #acknowledge(commandId: string): Promise<void> {
+    try {
+      await this.#ask('acknowledge', (options) => this.#api.acknowledge.mutate({ commandId }, options));
+    } catch (error) {
+      // A catalog that was set back has forgotten what it asked for, and will hear of it by the reports.
+      if (codeOf(error) !== 'CommandUnknown') throw error;
+    }
+    this.#parts.commands.acknowledged(commandId);
+  }
+
+  async #heartbeats(): Promise<never> {
+    const { now, clock, facts } = this.#parts;
+    for (;;) {
+      const measured = await within(facts(), { signal: this.#signal });
+      const sentAt = now();
+      const message = { sentAt: new Date(sentAt).toISOString(), ...measured };
+      const beat = (options: { signal: AbortSignal }) => this.#api.heartbeat.mutate(message, options);
+      const { serverTime } = await ask('heartbeat', beat, this.#signal);
+      clock.learn(serverTime, sentAt);
+      await this.#sleep(heartbeatIntervalMs);
+    }
+  }
+
+  async #progress(): Promise<never> {
+    for (;;) {
+      const runs = this.#parts.progress.take(mostRuns);
+      if (runs.length > 0)
+        await ask('progress', (options) => this.#api.progress.mutate({ runs }, options), this.#signal);
+      await this.#sleep(progressIntervalMs);
+    }
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#signal }).catch(() => undefined);
+    this.#signal.throwIfAborted();
+  }
+}
+
+function mismatch(theirs: string, ours: string): AgentError {
+  return new AgentError(
+    'EnvironmentMismatch',
+    `The control plane knows this host as one of ${theirs}, and agent.yaml says environment: ${ours}.`,
+    'Correct agent.yaml, or enrol this host again with a token of the right environment.',
+  );
+}
