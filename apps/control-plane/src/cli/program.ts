@@ -24,7 +24,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .exitOverride()
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', afterHelp);
-  const run = async (options: CommonOptions, work: (command: Command) => Promise<number> | number) => {
+  const run: Run = async (options, work) => {
     exitCode = await runCommand(options, work);
   };
 
@@ -38,7 +38,6 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       .option('--data-dir <dir>', 'where the catalog is (default: STRIDEIQ_DATA_DIR)')
       .option('--json', 'print one JSON document on standard output');
   const group = (name: string, text: string) => program.command(name).description(text).exitOverride();
-  const collect = (value: string, before: string[] = []) => [...before, value];
 
   add(program, 'serve', 'take requests and agents, until it is stopped').action(async (options: CommonOptions) =>
     // With Fastify and all that: the other commands are not kept waiting for it.
@@ -50,21 +49,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       run(options, (command) => enrollToken(command, options.environment)),
     );
 
-  const keys = group('keys', 'API keys');
-  add(keys, 'create', 'make an API key, which is shown this once')
-    .requiredOption('--name <name>', 'what it is for, or whose it is')
-    .addOption(new Option('--role <role>', 'what it may do').choices(roles).makeOptionMandatory())
-    .option('--environment <name>', 'only for this environment (may be repeated)', collect)
-    .option('--all-environments', 'for every environment, also those to come')
-    .option('--expires <when>', 'a duration, such as 90d, or a moment, such as 2027-01-31T00:00:00Z')
-    .action(async (options: CommonOptions & NewKeyOptions & { role: Role }) =>
-      run(options, (command) => createKey(command, options)),
-    );
-  add(keys, 'list', 'list the API keys').action(async (options: CommonOptions) => run(options, listKeys));
-  add(keys, 'revoke <id>', 'take an API key out of use, at once').action(async (id: string, options: CommonOptions) =>
-    run(options, (command) => revokeKey(command, id)),
-  );
-
+  addKeyCommands(group('keys', 'API keys'), add, run);
   const catalog = group('catalog', 'the catalog as a file');
   add(catalog, 'backup <file>', 'write the catalog as it is now into a file').action(
     async (file: string, options: CommonOptions) => run(options, (command) => backup(command, file)),
@@ -91,6 +76,26 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return 2;
   }
   return exitCode;
+}
+
+type Add = (parent: CommanderCommand, name: string, text: string) => CommanderCommand;
+type Run = (options: CommonOptions, work: (command: Command) => Promise<number> | number) => Promise<void>;
+
+function addKeyCommands(keys: CommanderCommand, add: Add, run: Run): void {
+  const collect = (value: string, before: string[] = []) => [...before, value];
+  add(keys, 'create', 'make an API key, which is shown this once')
+    .requiredOption('--name <name>', 'what it is for, or whose it is')
+    .addOption(new Option('--role <role>', 'what it may do').choices(roles).makeOptionMandatory())
+    .option('--environment <name>', 'only for this environment (may be repeated)', collect)
+    .option('--all-environments', 'for every environment, also those to come')
+    .option('--expires <when>', 'a duration, such as 90d, or a moment, such as 2027-01-31T00:00:00Z')
+    .action(async (options: CommonOptions & NewKeyOptions & { role: Role }) =>
+      run(options, (command) => createKey(command, options)),
+    );
+  add(keys, 'list', 'list the API keys').action(async (options: CommonOptions) => run(options, listKeys));
+  add(keys, 'revoke <id>', 'take an API key out of use, at once').action(async (id: string, options: CommonOptions) =>
+    run(options, (command) => revokeKey(command, id)),
+  );
 }
 
 /** For programs, what commander has told people on standard error. */
