@@ -10,7 +10,7 @@ import Database from 'better-sqlite3';
 import type { AgentHost, RunningAgent } from './agent-host.ts';
 
 /** The program as it ships. */
-const program = join(
+export const controlPlaneProgram = join(
   dirname(createRequire(import.meta.url).resolve('@strideiq/control-plane/package.json')),
   'bin/strideiq-control-plane.js',
 );
@@ -90,7 +90,7 @@ export class ControlPlaneServer {
   }
 
   #spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(process.execPath, [program, ...args], {
+    return spawn(process.execPath, [controlPlaneProgram, ...args], {
       env: { ...process.env, STRIDEIQ_DATA_DIR: this.dataDirectory, ...this.#env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -24,6 +24,6 @@ export function listed<Item>(
     return 3;
   }
   output.result({ items, more }, text(items));
-  if (more) output.note(`There are more: --limit ${items.length * 4}, or --all.`);
+  if (more) output.note('There are more: --limit COUNT, or --all.');
   return 0;
 }

@@ -15,7 +15,7 @@ export async function enrollToken(
   output.result(made, token);
   output.note(
     `It enrols one host of ${environment}, until ${momentText(expiresAt)}. There:\n` +
-      `  strideiq-agent enroll --url ${connection.url} --token TOKEN`,
+      `  strideiq-agent enroll --url ${connection.url} --token ${token}`,
   );
   return 0;
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { momentText } from '../moments.ts';
 import { databaseName } from '../names/find-database.ts';
 import type { Command } from '../run-command.ts';
+import { Patience } from './patience.ts';
 import { isOpen } from './states.ts';
 
 const everyMs = 2000;
@@ -13,12 +14,14 @@ const everyMs = 2000;
  * @param newest asks for the newest runs
  */
 export async function followAll(
-  { output, signal }: Pick<Command, 'output' | 'signal'>,
+  command: Pick<Command, 'connection' | 'output' | 'signal'>,
   newest: () => Promise<{ items: Run[] }>,
 ): Promise<never> {
+  const { output, signal } = command;
+  const patience = new Patience(command);
   const known = new Map<string, Run['state']>();
   for (let first = true; ; first = false) {
-    const { items } = await newest();
+    const items = await heard(patience, newest);
     for (const run of items.toReversed()) {
       const before = known.get(run.id);
       known.set(run.id, run.state);
@@ -27,6 +30,18 @@ export async function followAll(
     }
     if (first && !output.json) output.note('Following runs; Ctrl-C ends it.');
     await delay(everyMs, undefined, { signal });
+  }
+}
+
+async function heard(patience: Patience, newest: () => Promise<{ items: Run[] }>): Promise<Run[]> {
+  for (;;) {
+    try {
+      const { items } = await newest();
+      patience.heard();
+      return items;
+    } catch (failure) {
+      await patience.wait(failure);
+    }
   }
 }
 

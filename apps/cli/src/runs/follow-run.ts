@@ -1,15 +1,8 @@
 import type { Run } from '@strideiq/control-plane/router';
-import { codeOf } from '@strideiq/core';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../connection/client.ts';
-import { errorOf } from '../connection/problems.ts';
 import type { Command } from '../run-command.ts';
+import { Patience } from './patience.ts';
 import { isOpen } from './states.ts';
-
-/** A control plane that is started anew, or a network that comes back: a long run is worth the wait. */
-const patienceMs = 10 * 60_000;
-const firstPauseMs = 500;
-const longestPauseMs = 10_000;
 
 /**
  * Follows a run to its end, also over connections that break off.
@@ -17,31 +10,23 @@ const longestPauseMs = 10_000;
  * @returns the run as it ended
  */
 export async function followRun(
-  { client, connection, output, signal }: Pick<Command, 'client' | 'connection' | 'output' | 'signal'>,
+  command: Pick<Command, 'client' | 'connection' | 'output' | 'signal'>,
   runId: string,
   tell: (run: Run) => void | Promise<void>,
 ): Promise<Run> {
-  let heardAt = performance.now();
-  let pauseMs = firstPauseMs;
+  const patience = new Patience(command);
   for (;;) {
     try {
-      for await (const run of changesOf(client, runId, signal)) {
-        heardAt = performance.now();
-        pauseMs = firstPauseMs;
+      for await (const run of changesOf(command.client, runId, command.signal)) {
+        patience.heard();
         await tell(run);
         if (!isOpen(run)) return run;
       }
     } catch (failure) {
-      signal.throwIfAborted();
-      const error = errorOf(failure, connection);
-      const passing = ['Unreachable', 'RateLimited'].includes(codeOf(error));
-      if (!passing || performance.now() - heardAt > patienceMs) throw error;
-      if (pauseMs === firstPauseMs)
-        output.note(`${error instanceof Error ? error.message : String(error)} The run goes on; trying again.`);
+      await patience.wait(failure);
+      continue;
     }
-    signal.throwIfAborted();
-    await delay(pauseMs, undefined, { signal });
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    await patience.wait();
   }
 }
 

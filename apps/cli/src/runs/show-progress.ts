@@ -1,10 +1,11 @@
 import type { Run } from '@strideiq/control-plane/router';
 import type { Output, ProgressStep } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
+import { isOpen } from './states.ts';
 
-/** Draws how far a run is. */
+/** Draws how far a run is, until it has ended. */
 export function showProgress(output: Output, run: Run): void {
-  output.progress(stepOf(run));
+  if (isOpen(run)) output.progress(stepOf(run));
 }
 
 export function stepOf({ state, phase, progress, table, rows, bytes, rawBytes }: Run): ProgressStep {

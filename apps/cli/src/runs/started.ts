@@ -32,7 +32,9 @@ export async function started(
   try {
     const run = await followRun(command, runId, (now) => showProgress(output, now));
     output.result({ runId, ...run }, describeRun(run));
-    return run.state === good ? 0 : 1;
+    if (run.state === good) return 0;
+    output.problem(`${what} ${run.state}: ${run.error?.text ?? `run ${runId}`}`);
+    return 1;
   } catch (error) {
     if (signal.aborted) output.note(`The run goes on. Follow it by: ${how}\nEnd it by: strideiq cancel ${runId}`);
     throw error;
