@@ -93,6 +93,16 @@ export class TestAgent {
     }
   }
 
+  /** Changes the journal behind the agent's back. */
+  sql(statement: string, ...values: unknown[]): void {
+    const db = openJournal(this.stateDir);
+    try {
+      db.$client.prepare(statement).run(...values);
+    } finally {
+      db.$client.close();
+    }
+  }
+
   /** A command about one of its databases, good for an hour. */
   command(
     kind: string,
