@@ -1,3 +1,4 @@
+import { examineControlPlane } from '../doctor/examine-control-plane.ts';
 import { examine, type Finding } from '../doctor/examine.ts';
 import { databaseOf, type Command } from './run-command.ts';
 
@@ -8,7 +9,7 @@ export async function doctor(command: Command, name: string | undefined): Promis
   const { host, output } = command;
   const databases =
     name === undefined ? Object.values(host.configuration.databases) : [databaseOf(host.configuration, name)];
-  const findings: Finding[] = [];
+  const findings: Finding[] = await examineControlPlane(host);
   for (const database of databases) findings.push(...(await examine(host, database)));
   const lines = findings.map((one) => {
     const cure = one.cure === '' ? '' : `\n       ${one.cure}`;

@@ -188,13 +188,13 @@ async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promi
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
   const { schedule, retention, hooks, dump } = database;
-  const { controlPlane, minimumLocalCopies } = host.configuration;
+  const { minimumLocalCopies } = host.configuration;
   const hooked = Object.entries(hooks).filter(([, value]) => value !== undefined && value.length > 0);
   const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
     [
       schedule.length > 0,
       'schedule',
-      'this version has no daemon: the schedule is read but not followed',
+      'this version does not follow it, not in `run` either',
       `Run \`strideiq-agent backup ${database.name}\` from cron or a systemd timer.`,
     ],
     [
@@ -213,12 +213,6 @@ function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration
       typeof dump.jobs === 'number' && dump.jobs > 1,
       'dump.jobs',
       'this version reads with one connection: jobs is read but not followed',
-      '',
-    ],
-    [
-      controlPlane !== undefined,
-      'control plane',
-      'this version reports to none: controlPlane and allow are read but not used',
       '',
     ],
   ];

@@ -60,12 +60,19 @@ export class TestAgent {
     return databaseIdOf('test', name);
   }
 
-  async start(): Promise<Host> {
+  /** The host as a command of the program has it; the caller closes it. */
+  async open(stop = new AbortController()): Promise<Host> {
+    const { signal } = stop;
     const configuration = await loadConfiguration(this.file, {});
-    const secrets = new Set<string>();
     const now = this.#options.now ?? Date.now;
+    return new Host(configuration, { env: process.env, now, signal, secrets: new Set() });
+  }
+
+  async start(): Promise<Host> {
     const stop = new AbortController();
-    const host = new Host(configuration, { env: process.env, now, signal: stop.signal, secrets });
+    const host = await this.open(stop);
+    const { configuration } = host;
+    const { now, secrets } = host.surroundings;
     const write = (line: string) => void this.said.push(line.trimEnd());
     const events = eventLines({ json: false, quiet: false, secrets, now, write });
     const url = configuration.controlPlane?.url ?? '';
