@@ -59,7 +59,7 @@ function claimDatabase(
   }
   const owner = tx.select({ agentId: databases.agentId }).from(databases).where(eq(databases.id, id)).get();
   if (owner && owner.agentId !== agentId) {
-    const text = `The database ${name} belongs to the agent ${owner.agentId}: take it out of that host's file or this one's.`;
+    const text = `The database ${name} belongs to the agent ${owner.agentId}: take it out of that host's file or this one's, or move it here (POST /api/v1/databases/${id}/move).`;
     return { code: 'DatabaseOwnedElsewhere', text };
   }
   tx.insert(databases)

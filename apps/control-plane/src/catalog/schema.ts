@@ -229,7 +229,10 @@ export const commands = sqliteTable(
     reasonCode: text('reason_code'),
     reason: text('reason'),
   },
-  (table) => [index('commands_by_agent').on(table.agentId, table.state)],
+  (table) => [
+    index('commands_by_agent').on(table.agentId, table.state),
+    index('commands_by_state').on(table.state, table.expiresAt),
+  ],
 );
 
 /** Every report, once. */

@@ -11,7 +11,7 @@ export const withdrawnCode = 'RunCancelled';
  */
 export function withdrawCommand(tx: CatalogTransaction, command: CommandRow, now: number): boolean {
   const unseen = command.state === commandStates.initial;
-  const told = { reasonCode: withdrawnCode, reason: 'Its run was cancelled before the host had confirmed it.' };
+  const told = { reasonCode: withdrawnCode, reason: 'Its run was given up before the host had confirmed it.' };
   moveCommand(tx, command, ['expired'], { now, ...told });
   return unseen;
 }

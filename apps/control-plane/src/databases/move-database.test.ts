@@ -1,4 +1,5 @@
 import { newId } from '@strideiq/core';
+import { waitFor } from '@strideiq/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { runBody } from '../testing/reports.ts';
@@ -35,6 +36,32 @@ test('a database goes to another agent, and with it whose word is taken', async 
   expect(latterAgain.isClosed).toBe(false);
   expect((await server.rest('GET', '/audit?action=database.move')).body['items']).toHaveLength(1);
   await Promise.all([formerAgain.close(), latterAgain.close()]);
+});
+
+test('what the former agent had in hand is given up, and none of it is sent to it again', async () => {
+  const [former, latter] = [server.host('moved', 'old'), server.host('moved', 'new')];
+  const link = await former.connect();
+  await (await latter.connect()).close();
+  const databaseId = former.databaseId();
+  const going = newId(3);
+  await link.send(former.report('run', runBody(former, going, 'running')));
+  await link.close();
+  const isGone = async () => (await server.rest('GET', `/agents/${former.agentId}`)).body['connected'] === false;
+  await waitFor('the former to be gone', isGone);
+  const { runId: waiting } = (await server.rest('POST', '/backups', { body: { databaseId } })).body as {
+    runId: string;
+  };
+  await move(databaseId, latter.agentId);
+  const states = async () =>
+    Promise.all([going, waiting].map(async (id) => (await server.rest('GET', `/runs/${id}`)).body['state']));
+  expect(await states()).toEqual(['lost', 'cancelled']);
+  const back = await former.connect();
+  const ended = former.report('run', runBody(former, going, 'succeeded'));
+  expect((await back.send(ended)).answers).toMatchObject([{ answer: 'rejected', code: 'NotOwner' }]);
+  await back.api.settled.mutate({ openRunIds: [], openCommandIds: [] });
+  expect(back.commands).toEqual([]);
+  expect(await states()).toEqual(['lost', 'cancelled']);
+  await back.close();
 });
 
 test('never into another environment, and never to an agent that can report nothing', async () => {

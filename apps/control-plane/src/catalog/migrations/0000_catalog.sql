@@ -74,6 +74,7 @@ CREATE TABLE `commands` (
 );
 --> statement-breakpoint
 CREATE INDEX `commands_by_agent` ON `commands` (`agent_id`,`state`);--> statement-breakpoint
+CREATE INDEX `commands_by_state` ON `commands` (`state`,`expires_at`);--> statement-breakpoint
 CREATE TABLE `copies` (
 	`backup_id` text NOT NULL,
 	`store_id` text NOT NULL,
