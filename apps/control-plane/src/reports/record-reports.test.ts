@@ -234,6 +234,26 @@ describe('a run', () => {
     ).toEqual(['NotOwner', 'NotOwner', 'NotOwner', 'accepted']);
   });
 
+  test('whose end is told in words that cannot be taken is lost, with the reason, and does not go on forever', async () => {
+    const [first, second, third, goes] = [newRun(), await ask(), newRun(), newRun()];
+    await link.send(says(first, 'running'), says(third, 'running'), says(goes, 'running'));
+    const other = new TestHost(gateway, 'production', 'db2').looksAfter('other').enrol();
+    await (await other.connect()).close();
+    const backup = madeBackup(host, { copies: [{ storeId: other.storeId(), key: 'x', state: 'stored' }] });
+    const odd = { ...says(third, 'failed'), body: { ...runBody(host, third, 'failed'), startedAt: 'yesterday' } };
+    const unknown = { ...says(goes, 'running'), body: { ...runBody(host, goes, 'running'), startedAt: 'yesterday' } };
+    expect(
+      await answersTo(says(first, 'succeeded', { backup }), says(second, 'succeeded', { backup }), odd, unknown),
+    ).toEqual(['NotOwner', 'NotOwner', 'ReportInvalid', 'ReportInvalid']);
+    expect([first, second, third].map((id) => runRow(id)?.state)).toEqual(['lost', 'lost', 'lost']);
+    expect(runRow(first)).toMatchObject({ errorCode: 'NotOwner', endedAt: gateway.now() });
+    expect(runRow(first)?.error).toContain(other.storeId());
+    expect(runRow(goes)).toMatchObject({ state: 'running' });
+    expect(gateway.catalog.select().from(backups).all()).toEqual([]);
+    await link.send(says(third, 'failed'));
+    expect(runRow(third)).toMatchObject({ state: 'failed', errorCode: null });
+  });
+
   test('says what a restore did', async () => {
     const runId = newRun();
     const restore = { source: '/backups/x.sql.gz', into: 'app_2', tables: 3, rows: 9, objects: 12 };

@@ -12,6 +12,7 @@ import { applyCommand } from './apply-command.ts';
 import { applyCopy } from './apply-copy.ts';
 import { applyLog } from './apply-log.ts';
 import { applyRun } from './apply-run.ts';
+import { giveUpRun } from './give-up-run.ts';
 import type { Reported } from './reported.ts';
 
 export type Reporter = Pick<AgentIdentity, 'agentId' | 'environment'>;
@@ -60,9 +61,11 @@ function recordOne(
   if (known) return { reportId, answer: 'duplicate' };
   const row = { agentId, reportId, journalId, seq, kind, hostAt: Date.parse(at), receivedAt: now };
   const apply = isKnown(kind) ? appliers[kind] : undefined;
-  const refusal = apply && attempt(tx, (tx) => apply({ tx, news, agentId, hostAt: row.hostAt, now }, body));
+  const reported = { news, agentId, hostAt: row.hostAt, now };
+  const refusal = apply && attempt(tx, (tx) => apply({ ...reported, tx }, body));
   if (refusal) {
     const { code, text } = refusal;
+    if (kind === 'run') giveUpRun({ ...reported, tx }, body, refusal);
     tx.insert(reports)
       .values({ ...row, answer: 'rejected', code, reason: text, body })
       .run();
