@@ -1,0 +1,92 @@
+import { newId } from '@strideiq/core';
+import type { ReportBodies } from '@strideiq/protocol';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { backups, copies, runs } from '../catalog/schema.ts';
+import { startReporting, type Reporting } from '../testing/reporting-host.ts';
+import { madeBackup } from '../testing/reports.ts';
+
+let gateway: Reporting['gateway'];
+let host: Reporting['host'];
+let link: Reporting['link'];
+let newRun: Reporting['newRun'];
+let says: Reporting['says'];
+let answersTo: Reporting['answersTo'];
+let copyRows: Reporting['copyRows'];
+let backupReports: Reporting['backupReports'];
+beforeEach(async () => {
+  ({ gateway, host, link, newRun, says, answersTo, copyRows, backupReports } = await startReporting());
+});
+afterEach(async () => await gateway.stop());
+
+describe('a copy', () => {
+  let backup: ReturnType<typeof madeBackup>;
+  beforeEach(async () => {
+    backup = madeBackup(host);
+    await link.send(...backupReports(newRun(), backup));
+  });
+  const found = (state: ReportBodies['copy']['state'], more: Partial<ReportBodies['copy']> = {}) =>
+    host.report('copy', {
+      databaseId: host.databaseId(),
+      backupId: backup.backupId,
+      storeId: host.storeId(),
+      key: backup.objectName,
+      state,
+      ...more,
+    });
+  const row = () => copyRows().find(({ storeId }) => storeId === host.storeId());
+
+  test('that was read back is verified as of then, and again', async () => {
+    const report = found('verified', { sizeBytes: 1000 });
+    await link.send({ ...report, at: '2026-11-20T00:00:00.000Z' });
+    expect(row()).toMatchObject({ state: 'verified', verifiedAt: Date.parse('2026-11-20T00:00:00.000Z') });
+    await link.send({ ...found('verified'), at: '2026-11-21T00:00:00.000Z' });
+    expect(row()).toMatchObject({ verifiedAt: Date.parse('2026-11-21T00:00:00.000Z'), changedAt: gateway.now() });
+    expect(copyRows().find(({ storeId }) => storeId !== host.storeId())).toMatchObject({ state: 'stored' });
+  });
+
+  test('that a clock in the future verified is verified now', async () => {
+    await link.send({ ...found('verified'), at: '2030-01-01T00:00:00.000Z' });
+    expect(row()).toMatchObject({ verifiedAt: gateway.now() });
+  });
+
+  test('goes from each finding to every other, and tells the problems', async () => {
+    await link.send(found('corrupt', { problems: ['its end is missing', 'so is its middle'] }));
+    expect(row()).toMatchObject({
+      state: 'corrupt',
+      errorCode: 'CopyCorrupt',
+      error: 'its end is missing\nso is its middle',
+    });
+    for (const state of ['corrupt', 'missing', 'missing', 'corrupt', 'verified', 'missing', 'verified'] as const) {
+      expect(await answersTo(found(state))).toEqual(['accepted']);
+      expect(row()).toMatchObject({ state });
+    }
+    expect(row()).toMatchObject({ errorCode: null, error: null });
+  });
+
+  test.each(['deleting', 'deleted'] as const)('that is %s cannot be found again', async (state) => {
+    gateway.catalog.update(copies).set({ state }).run();
+    expect(await answersTo(found('verified'))).toEqual(['IllegalTransition']);
+    expect(row()).toMatchObject({ state });
+  });
+
+  test('is taken back to what its run knew by no older word of it', async () => {
+    await link.send(found('verified'));
+    const runId = gateway.catalog.select().from(backups).get()?.runId ?? '';
+    gateway.catalog.update(runs).set({ state: 'running' }).run();
+    gateway.catalog.update(backups).set({ state: 'running' }).run();
+    expect(await answersTo(says(runId, 'succeeded', { backup }))).toEqual(['accepted']);
+    expect(row()).toMatchObject({ state: 'verified' });
+  });
+
+  test('of a known backup that no run told of is made by what was found', async () => {
+    gateway.catalog.delete(copies).run();
+    await link.send(found('missing'));
+    expect(row()).toMatchObject({ state: 'missing', key: backup.objectName });
+  });
+
+  test('of a backup or in a store that is not known is not taken', async () => {
+    expect(
+      await answersTo(found('verified', { backupId: newId(1) }), found('verified', { storeId: newId(1) })),
+    ).toEqual(['NotOwner', 'NotOwner']);
+  });
+});
