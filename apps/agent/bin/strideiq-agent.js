@@ -11,4 +11,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 // before it looks for garbage, of which loading the libraries alone makes that much.
 const { setFlagsFromString } = await import('node:v8');
 setFlagsFromString('--optimize-for-size');
+// Each call into a dead mount holds one of Node's threads for ever, and without a free one nothing goes on, not even a name
+// is looked up. A daemon lives long enough to meet more of them than the usual four.
+if (process.argv[2] === 'run') process.env.UV_THREADPOOL_SIZE ??= '16';
 await import('../src/main.ts');

@@ -1,12 +1,15 @@
 import { codeOf, paragraphOf } from '@strideiq/core';
 import type { CommandEnvelope, CommandOf } from '@strideiq/protocol';
-import type { CommandBook, TakenCommand } from '../journal/command-book.ts';
+import type { CommandBook, Reason, TakenCommand } from '../journal/command-book.ts';
 import type { CommandTaker } from '../link/connection.ts';
 import { doCancel } from './do-cancel.ts';
 import { doPresign } from './do-presign.ts';
 import { envelopeOf, judgeCommand, type Judged } from './judge-command.ts';
 import { RunQueue, type RunQueueParts } from './run-queue.ts';
 import { isRunCommand } from './work.ts';
+
+/** More than anybody has reason to ask for at a time. */
+const mostOpen = 500;
 
 /**
  * What the control plane asks of this host: written down, acknowledged, and only then done, once for each id, whatever
@@ -47,12 +50,19 @@ export class Commands implements CommandTaker {
     if (this.#stop.signal.aborted) return false;
     const { commandId, kind } = envelope;
     const judged = judgeCommand(this.#parts.host, envelope);
-    const refusal = 'refusal' in judged ? judged.refusal : undefined;
+    const refusal = 'refusal' in judged ? judged.refusal : this.#refuseTooMany(commandId);
     const isNew = this.#book.take(envelope, refusal);
     if (isNew && refusal) {
       this.#parts.events.warn(`${kind} was refused: ${refusal.code}: ${refusal.text}`, { commandId });
     }
     return true;
+  }
+
+  /** Whoever asks without end must not fill this host's disk. */
+  #refuseTooMany(commandId: string): Reason | undefined {
+    const open = this.#book.open();
+    if (open.length < mostOpen || open.some(({ id }) => id === commandId)) return undefined;
+    return { code: 'TooManyCommands', text: `${mostOpen} commands wait on this host already.` };
   }
 
   acknowledged(commandId: string): void {

@@ -30,8 +30,8 @@ export function doCancel({
   if (run && runStates.isFinal(run.state as RunState)) return;
   if (queue.cancel(runId)) return;
   if (run) {
+    interruptOwner(run, host.surroundings.now());
     journal.cancelling(runId);
-    interruptOwner(run);
     return;
   }
   // It stands in the journal, and nobody knows that yet: it will not be begun.
@@ -44,8 +44,8 @@ export function doCancel({
 }
 
 /** What Ctrl-C does to it; where it is dead already, clearing after it tells that it had been asked to end. */
-function interruptOwner({ id, owner, startedAt }: Run): void {
-  if (signalOwner(owner, Date.now() - startedAt) !== 'elsewhere') return;
+function interruptOwner({ id, owner, startedAt }: Run, nowMs: number): void {
+  if (signalOwner(owner, nowMs - startedAt) !== 'elsewhere') return;
   throw new AgentError(
     'RunElsewhere',
     `The run ${id} is of a process in another container, which cannot be reached from here.`,

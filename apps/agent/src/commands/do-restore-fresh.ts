@@ -5,6 +5,7 @@ import { AgentError } from '../errors.ts';
 import { PresignedStore } from '../restore/presigned-store.ts';
 import { runRestore } from '../restore/run-restore.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
+import { inTime } from './in-time.ts';
 import type { Work } from './work.ts';
 
 /** How long a restore waits for a control plane that is away when it needs URLs of it. */
@@ -17,9 +18,9 @@ export async function doRestoreFresh(work: Work<'restoreFresh'>): Promise<void> 
   const { source: from, backupId, sourceDatabaseId, into, trust } = body;
   const opened = from.via === 'store' ? await openStore(work, from.storeId) : openByUrl(work, from.key);
   try {
-    const source = { ...(await sourceOf(opened, from.key)), databaseId: sourceDatabaseId };
+    const found = await inTime(sourceOf(opened, from.key), opened, findLimitMs(work), signal);
+    const source = { ...found, databaseId: sourceDatabaseId };
     checkIsBackup(source, backupId);
-    signal.throwIfAborted();
     const { journal, key, surroundings, configuration } = host;
     await runRestore(
       {
@@ -44,6 +45,12 @@ export async function doRestoreFresh(work: Work<'restoreFresh'>): Promise<void> 
 }
 
 const notMasked = 'hooks.afterRestore is not run by this version: the database is as the backup has it, unmasked.';
+
+/** URLs may have to be waited for, and a long manifest is read. */
+function findLimitMs({ command, database }: Work<'restoreFresh'>): number {
+  const { stallLimitMs } = database.dump;
+  return command.body.source.via === 'url' ? urlsLimitMs : Math.max(stallLimitMs, 60_000);
+}
 
 async function openStore({ host }: Work<'restoreFresh'>, storeId: string): Promise<OpenedStore> {
   const opened = await host.openStoreOfId(storeId);

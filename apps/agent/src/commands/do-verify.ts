@@ -1,8 +1,10 @@
+import { within } from '../backup/within.ts';
 import { manifestKeyOf } from '../backups/find-backups.ts';
 import { sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { runVerify, type VerifyRequest } from '../verify/run-verify.ts';
+import { inTime } from './in-time.ts';
 import { storeNamesOf } from './store-names.ts';
 import type { Work } from './work.ts';
 
@@ -14,8 +16,7 @@ export async function doVerify({ command, database, host, progress, signal }: Wo
   const stores = await host.storesOf(database, names);
   const { journal, key, surroundings, configuration } = host;
   const wanted = { dumpKey, backupId, databaseId, named: storeIds !== undefined };
-  const copies = await copiesIn(stores, wanted, journal);
-  signal.throwIfAborted();
+  const copies = await within(copiesIn(stores, wanted, journal, database.dump.stallLimitMs), { signal });
   const request: VerifyRequest = {
     environment: configuration.environment,
     database: database.name,
@@ -47,15 +48,20 @@ async function copiesIn(
   stores: readonly OpenedStore[],
   { dumpKey, backupId, databaseId, named }: Wanted,
   journal: Journal,
+  stallLimitMs: number,
 ): Promise<Copies> {
   const copies: Copies = { sources: [], missingIn: [], unreachable: [] };
+  const look = async (opened: OpenedStore) => {
+    if (await opened.store.head(dumpKey)) return sourceOf(opened, dumpKey);
+    const should = named || (await opened.store.head(manifestKeyOf(dumpKey))) || wasStored(journal, backupId, opened);
+    return should ? ('missing' as const) : undefined;
+  };
   await Promise.all(
     stores.map(async (opened) => {
       try {
-        if (await opened.store.head(dumpKey)) copies.sources.push({ ...(await sourceOf(opened, dumpKey)), databaseId });
-        else if (named || (await opened.store.head(manifestKeyOf(dumpKey))) || wasStored(journal, backupId, opened)) {
-          copies.missingIn.push({ opened, dumpKey });
-        }
+        const found = await inTime(look(opened), opened, stallLimitMs);
+        if (found === 'missing') copies.missingIn.push({ opened, dumpKey });
+        else if (found) copies.sources.push({ ...found, databaseId });
       } catch (error) {
         copies.unreachable.push({ opened, error });
       }

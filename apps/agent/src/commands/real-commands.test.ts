@@ -361,6 +361,9 @@ describe('one run of a database at a time', () => {
     await waitFor('the first to run', () => runOf(running)?.['state'] === 'running');
     await waitFor('all to be taken on', () => controlPlane.acknowledged.length === 3);
     expect([runOf(waiting), runOf(last)]).toEqual([undefined, undefined]);
+    await waitFor('progress of it', () =>
+      controlPlane.progress.some(({ runs }) => runs.some(({ runId }) => runId === running.runId)),
+    );
     const cancel = (command: CommandEnvelope) => agent.command('cancel', { runId: command.runId });
     expect(await doIt(cancel(waiting))).toMatchObject({ state: 'done' });
     await ended(waiting);
@@ -373,6 +376,8 @@ describe('one run of a database at a time', () => {
     await lock.release();
     await ended(last);
     expect(runOf(last)).toMatchObject({ state: 'succeeded' });
+    const moments = controlPlane.progress.map(({ at }) => at);
+    expect(moments.length).toBeLessThanOrEqual(((moments.at(-1) ?? 0) - (moments[0] ?? 0)) / 1000 + 2);
   });
 
   test('a stop ends what runs in good order, tells of it, and leaves what waits for the next start', async () => {

@@ -1,15 +1,15 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
-import { within } from '../backup/within.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import { AgentError } from '../errors.ts';
 import type { NewRun } from '../journal/journal.ts';
-import { clearDatabase } from '../leftovers/clear-database.ts';
 import type { AskControlPlane } from '../link/link.ts';
 import type { ServerClock } from '../link/server-clock.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
+import { Clearing } from './clearing.ts';
 import { doRun } from './do-run.ts';
+import { orGivenUp } from './or-given-up.ts';
 import type { RunCommand } from './work.ts';
 
 export interface RunQueueParts {
@@ -29,8 +29,8 @@ export interface Job {
 /** Runs of one host at a time; each has a database of its own. */
 const mostAtOnce = 2;
 
-/** A store or server that answers nothing holds up a database no longer than this. */
-const clearingLimitMs = 120_000;
+/** How long work that was told to end may take to do so in good order. */
+const endingLimitMs = 45_000;
 
 /** Does the runs that were asked for: in their order, one of a database at a time, and few at once. */
 export class RunQueue {
@@ -40,14 +40,12 @@ export class RunQueue {
   readonly #working = new Map<string, { interruption: AbortController; done: Promise<void> }>();
   /** Databases that are worked on, or cleared. */
   readonly #busy = new Set<string>();
-  /** Clearings that have not come to their end, be it that nobody waits for them any more. */
-  readonly #clearing = new Set<string>();
-  /** Why a database could not be cleared, as it was said last. */
-  readonly #told = new Map<string, string>();
+  readonly #clearing: Clearing;
   #stopped = false;
 
   constructor(parts: RunQueueParts) {
     this.#parts = parts;
+    this.#clearing = new Clearing(parts);
   }
 
   /** Ids of the runs that this process is at. */
@@ -133,7 +131,7 @@ export class RunQueue {
       await this.#clear(database, signal);
       signal.throwIfAborted();
       events.info(`${command.kind} of ${database.name} begins`, about);
-      await doRun({
+      const work = {
         command,
         database,
         host: ownHost,
@@ -141,7 +139,8 @@ export class RunQueue {
         signal,
         controlPlane,
         clock,
-      });
+      };
+      await orGivenUp(doRun(work), signal, endingLimitMs);
     } catch (error) {
       failure = error;
     } finally {
@@ -162,7 +161,9 @@ export class RunQueue {
     const run = host.journal.get(command.runId);
     if (run) {
       const why = failure === undefined ? '' : `: ${paragraphOf(failure)}`;
-      const text = `${command.kind} of ${database.name} ${run.state}${why}`;
+      const ended = runStates.isFinal(run.state as RunState);
+      const how = ended ? run.state : 'hangs, and is given up; what it leaves is cleared';
+      const text = `${command.kind} of ${database.name} ${how}${why}`;
       if (run.state === 'succeeded') events.info(text, about);
       else events.warn(text, about);
       this.endFinished();
@@ -200,37 +201,10 @@ export class RunQueue {
     );
   }
 
-  /** Never rejects, and ends in time: what could not be cleared is said, and tried again. */
+  /** Never rejects, and ends in time. */
   async #clear(database: DatabaseConfiguration, signal?: AbortSignal): Promise<void> {
-    const { host, events } = this.#parts;
-    // A call into a dead mount never comes back: another one would only wait beside it.
-    if (this.#clearing.has(database.name)) return;
-    this.#clearing.add(database.name);
-    const ownHost = host.forWork(new AbortController().signal);
-    const clearing = clearDatabase(ownHost, database, { underWay: this.underWay }).finally(() => {
-      this.#clearing.delete(database.name);
-      ownHost.close();
-    });
-    try {
-      const late = () => new Error(`no answer for ${clearingLimitMs / 1000} s`);
-      const done = await within(clearing, { limitMs: clearingLimitMs, late, ...(signal ? { signal } : {}) });
-      for (const { runId, kind, state, text } of done?.cleared ?? [])
-        events.warn(`${kind} ${state}: ${text}`, { runId });
-      this.#tell(database, done?.problems.join(' ') ?? '');
-    } catch (error) {
-      if (signal?.aborted) return;
-      this.#tell(
-        database,
-        `what earlier runs of ${database.name} left could not be cleared yet: ${paragraphOf(error)}`,
-      );
-    }
+    await this.#clearing.clear(database, this.underWay, signal);
     this.endFinished();
-  }
-
-  /** Once for each reason, and not again with each try. */
-  #tell({ name }: DatabaseConfiguration, problem: string): void {
-    if (problem !== '' && this.#told.get(name) !== problem) this.#parts.events.warn(problem);
-    this.#told.set(name, problem);
   }
 
   /** Begins nothing any more, and ends what is under way in good order. */

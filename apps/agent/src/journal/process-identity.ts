@@ -52,8 +52,14 @@ export function signalOwner(owner: RunOwner, ageMs: number): 'signalled' | 'gone
   if (!isAlive(owner, ageMs)) return 'gone';
   if (owner.pidNamespace !== undefined && owner.pidNamespace !== pidNamespace()) return 'elsewhere';
   if (isThisProcess(owner)) return 'gone';
-  process.kill(owner.pid, 'SIGTERM');
-  return 'signalled';
+  try {
+    process.kill(owner.pid, 'SIGTERM');
+    return 'signalled';
+  } catch (error) {
+    // It has ended by itself just now.
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return 'gone';
+    throw error;
+  }
 }
 
 /** Field 22 of /proc/PID/stat (proc(5)); fields are counted behind the name, which may hold anything. A zombie is dead. */

@@ -72,9 +72,7 @@ export class Link implements AskControlPlane {
         if (stop.aborted) break;
         if (error instanceof JournalRenewed) {
           this.#parts.events.warn('the state directory was set back; what it holds is told as another journal');
-          continue;
-        }
-        this.#lost(error, refused);
+        } else this.#lost(error, refused);
       }
       await this.#wait(refused ? this.#backoff.slow() : this.#backoff.next(), version, stop);
     }

@@ -1,0 +1,19 @@
+/**
+ * Waits for work to end; once it is told to, no longer than it should take: what hangs in a dead mount never ends.
+ * @throws what the work throws; the signal's reason where it is given up
+ */
+export async function orGivenUp<T>(work: Promise<T>, signal: AbortSignal, limitMs: number): Promise<T> {
+  const givenUp = Promise.withResolvers<never>();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    timer = setTimeout(() => givenUp.reject(signal.reason as Error), limitMs);
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, givenUp.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
