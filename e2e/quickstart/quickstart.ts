@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import pg from 'pg';
@@ -13,33 +14,28 @@ import {
   type S3Server,
 } from '@strideiq/testkit';
 import { AgentHost } from '../agent-host.ts';
+import { ControlPlaneServer, type Run } from '../control-plane-server.ts';
 
 const usage = `npm run quickstart -- [--once] [--database-url postgres://…] [--s3 BUCKET]
 
-Starts a throw-away PostgreSQL with a sample database, backs it up, proves what was stored, restores it into a fresh
-database, compares row counts, and stays up until Ctrl-C.
+Starts a throw-away PostgreSQL with a sample database, a control plane and an agent; asks for a backup, proves what was
+stored, asks for a restore into a fresh database by the REST API, compares row counts, and stays up until Ctrl-C.
 
   --once               end after the printout; exit code 0 only if all of it held
   --database-url URL   back up your own database instead; it is only read, and restored into the throw-away server
   --s3 BUCKET          also into this bucket (bucket or s3://bucket/prefix), with AWS_* as usual;
                        left out: into a throw-away S3 server where Ceph RGW is installed`;
 
-interface BackupDocument {
-  name: string;
+interface Backup {
+  objectName: string;
   bytes: number;
   rawBytes: number;
   rows: number;
   tables: number;
-  startedAt: string;
-  finishedAt: string;
   copies: { store: string; location: string; state: string }[];
 }
-interface VerifyDocument {
-  copies: { store: string; state: string; bytes: number }[];
-}
-interface RestoreDocument {
-  tables: { schema: string; name: string; expected: number; found: number }[];
-  objects: number;
+interface Manifest {
+  tables: { schema: string; name: string; rows: number }[];
 }
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -93,36 +89,69 @@ async function tour(databaseUrl: string | undefined, bucket: string | undefined)
       `1. Your own database, only read; a throw-away PostgreSQL ${major} at ${cluster.host}:${cluster.port} to restore into`,
     );
   }
-  const host = await hostFor(cluster, databaseUrl, bucket);
+  const server = new ControlPlaneServer();
+  toEnd.push(async () => server.remove());
+  began = performance.now();
+  await server.start();
+  const host = await hostFor(cluster, databaseUrl, bucket, server.url);
   toEnd.push(() => host.remove());
+  const daemon = await server.enrol(host);
+  toEnd.push(async () => {
+    daemon.process.kill('SIGTERM');
+    await daemon.result;
+  });
+  const { agentId, databaseId } = await server.connected(host);
+  say(`2. Control plane at ${server.url}, and an agent that has enrolled with it (${secondsSince(began)})`);
 
   began = performance.now();
-  const backup = await host.json<BackupDocument>('backup');
-  say(`2. Backup ${backup.name} (${secondsSince(began)})`);
+  const { backupId } = await succeeded(server, await server.ask('/backups', { databaseId }));
+  const backup = await server.get<Backup>(`/backups/${String(backupId)}`);
+  say(`3. Backup ${backup.objectName}, asked for by POST /api/v1/backups (${secondsSince(began)})`);
   say(
     `   ${backup.rows.toLocaleString('en')} rows of ${backup.tables} tables, ${megabytes(backup.rawBytes)} of SQL in ${megabytes(backup.bytes)}`,
   );
   for (const copy of backup.copies) say(`   ${copy.state} in ${copy.store}: ${copy.location}`);
 
   began = performance.now();
-  const verified = await host.json<VerifyDocument>('verify', 'latest');
-  say(`3. Every byte read back: checksum, gzip, closing line, index and row counts agree (${secondsSince(began)})`);
-  for (const copy of verified.copies) say(`   ${copy.state} in ${copy.store}`);
+  await succeeded(server, await server.ask(`/backups/${String(backupId)}/verify`, {}));
+  const { copies } = await server.get<Backup>(`/backups/${String(backupId)}`);
+  const unproven = copies.filter(({ state }) => state !== 'verified');
+  if (unproven.length > 0) throw new Error(`not verified: ${JSON.stringify(unproven)}`);
+  say(`4. Every byte read back: checksum, gzip, closing line, index and row counts agree (${secondsSince(began)})`);
+  for (const copy of copies) say(`   ${copy.state} in ${copy.store}`);
 
   began = performance.now();
-  const restored = await restore(host, cluster, host.path(backup.name));
-  say(`4. Restored into the fresh database ${restoredName} (${secondsSince(began)})`);
-
-  const rows = await recount(cluster, restored);
-  if (rows !== backup.rows) throw new Error(`${rows} rows were restored of ${backup.rows}`);
+  await makeRoles(cluster, host.path(backup.objectName));
+  const target = {
+    agentId,
+    mode: 'fresh',
+    database: restoredName,
+    ...(await throwAwayServer(server, host, databaseUrl)),
+  };
+  await succeeded(server, await server.ask('/restores', { databaseId, latest: true, target }));
   say(
-    `5. Row counts are equal in all ${restored.tables.length} tables, ${rows.toLocaleString('en')} rows; ${restored.objects} objects agree`,
+    `5. Restored into the fresh database ${restoredName}, asked for by POST /api/v1/restores (${secondsSince(began)})`,
   );
+
+  const { tables } = await host.json<Manifest>('show', backup.objectName, '--database', host.database);
+  const rows = await recount(cluster, tables);
+  if (rows !== backup.rows) throw new Error(`${rows} rows were restored of ${backup.rows}`);
+  say(`6. Row counts are equal in all ${tables.length} tables, ${rows.toLocaleString('en')} rows`);
   return [
-    `   Look at it:       psql -h ${cluster.host} -p ${cluster.port} -U ${cluster.user} -d ${restoredName}`,
+    `   Control plane:    ${server.url} (the API is described at ${server.url}/api/v1/openapi.json)`,
+    `   Its admin key:    ${join(server.dataDirectory, 'admin.key')}`,
+    `   Ask it yourself:  curl -H "Authorization: Bearer $(cat ${join(server.dataDirectory, 'admin.key')})" ${server.url}/api/v1/runs`,
+    `   The database:     psql -h ${cluster.host} -p ${cluster.port} -U ${cluster.user} -d ${restoredName}`,
     `   The backups:      ls -l ${host.backupDirectory}`,
     `   With the agent:   npx strideiq-agent list --config ${host.configurationFile}`,
   ].join('\n');
+}
+
+/** Waits for a run. @throws Error with its own words where it has not succeeded */
+async function succeeded(server: ControlPlaneServer, runId: string): Promise<Run> {
+  const run = await server.ended(runId, 24 * 60 * 60 * 1000);
+  if (run.state === 'succeeded') return run;
+  throw new Error(`the ${run.kind} ${run.state}: ${JSON.stringify(run['error'])}`);
 }
 
 const restoredName = 'running_app_restored';
@@ -131,6 +160,7 @@ async function hostFor(
   cluster: PostgresCluster,
   url: string | undefined,
   bucket: string | undefined,
+  controlPlane: string,
 ): Promise<AgentHost> {
   const [, name, prefix] = /^(?:s3:\/\/)?([^/]+)(?:\/(.*))?$/.exec(bucket ?? '') ?? [];
   if (bucket !== undefined && name === undefined) throw new Error(`--s3 ${bucket}: write BUCKET or s3://BUCKET/PREFIX`);
@@ -139,7 +169,9 @@ async function hostFor(
   return new AgentHost({
     cluster,
     database: 'running_app',
-    ...(url === undefined ? {} : { url }),
+    environment: 'quickstart',
+    controlPlane,
+    ...(url === undefined ? {} : { url, ...throwAwayEntry(cluster) }),
     ...(s3 === undefined ? {} : { s3: { server: s3, endpoint: s3.endpoint, bucket: 'strideiq-backups' } }),
     ...(name === undefined
       ? {}
@@ -166,36 +198,49 @@ async function throwAwayS3(): Promise<S3Server | undefined> {
   return server;
 }
 
-/** Into the throw-away server, whoever owns the source; its roles are made first, as the policies name them. */
-async function restore(host: AgentHost, cluster: PostgresCluster, dump: string): Promise<RestoreDocument> {
+const throwAwayName = 'throw_away';
+
+/** Beside the user's own database, which is only read: the server that is restored into, by an entry of its own. */
+function throwAwayEntry(cluster: PostgresCluster) {
+  const { host, port, user } = cluster;
+  return {
+    moreStores: { [throwAwayName]: { type: 'directory', path: 'throw-away' } },
+    moreDatabases: {
+      [throwAwayName]: { connection: { host, port, user, database: 'postgres' }, stores: [throwAwayName] },
+    },
+  };
+}
+
+async function throwAwayServer(
+  server: ControlPlaneServer,
+  host: AgentHost,
+  databaseUrl: string | undefined,
+): Promise<{ viaDatabaseId?: string }> {
+  if (databaseUrl === undefined) return {};
+  const { items } = await server.get<{ items: { id: string; name: string; environment: string }[] }>('/databases');
+  const entry = items.find(({ name, environment }) => name === throwAwayName && environment === host.environment);
+  if (!entry) throw new Error('the throw-away server is not known to the control plane');
+  return { viaDatabaseId: entry.id };
+}
+
+/** The policies of a dump name roles, which must be there first. */
+async function makeRoles(cluster: PostgresCluster, dump: string): Promise<void> {
   const privileges = gunzipSync(await readFile(dump.replace(/\.sql\.gz$/, '.privileges.sql.gz'))).toString();
   const roles = privileges.slice(0, privileges.indexOf('-- End of roles'));
   await cluster.psql('postgres', { sql: roles, args: ['-v', 'ON_ERROR_STOP=0'] });
-  const target = [
-    '--database-url',
-    cluster.url('postgres'),
-    '--state-dir',
-    host.stateDirectory,
-    '--backup-dir',
-    host.backupDirectory,
-  ];
-  const { code, stdout, stderr } = await host.startPlain('restore', dump, '--into', restoredName, '--json', ...target)
-    .result;
-  if (code !== 0) throw new Error(`the restore failed: ${stderr}`);
-  return JSON.parse(stdout) as RestoreDocument;
 }
 
 /**
  * Counts every table here too, so that the agent is not the only witness. An extension fills its tables by itself as
- * well: of those the agent's own count of loaded rows is taken.
+ * well: of those the agent's own comparison of loaded rows is taken.
  * @returns rows of all tables
  * @throws Error naming a table whose count differs
  */
-async function recount(cluster: PostgresCluster, restored: RestoreDocument): Promise<number> {
+async function recount(cluster: PostgresCluster, tables: Manifest['tables']): Promise<number> {
   const client = await cluster.connect(restoredName);
   try {
     let sum = 0;
-    for (const { schema, name, expected, found } of restored.tables) {
+    for (const { schema, name, rows: expected } of tables) {
       const table = `${client.escapeIdentifier(schema)}.${client.escapeIdentifier(name)}`;
       const { rows } = await client.query<{ rows: number; extension: boolean }>(
         `SELECT count(*)::float8 AS rows,
@@ -203,8 +248,9 @@ async function recount(cluster: PostgresCluster, restored: RestoreDocument): Pro
            FROM ONLY ${table}`,
         [table],
       );
-      const counted = rows[0]?.extension ? found : rows[0]?.rows;
-      if (counted !== expected) throw new Error(`${table} has ${counted} rows of ${expected}`);
+      if (rows[0]?.extension !== true && rows[0]?.rows !== expected) {
+        throw new Error(`${table} has ${rows[0]?.rows} rows of ${expected}`);
+      }
       sum += expected;
     }
     return sum;
