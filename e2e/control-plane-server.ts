@@ -179,9 +179,8 @@ export class ControlPlaneServer {
 
   /** Enrols a host and starts its daemon, and waits until it is connected. */
   async enrol(host: AgentHost, url = this.url): Promise<RunningAgent> {
-    const made = await this.run('enroll-token', '--environment', host.environment, '--json');
-    const { token } = JSON.parse(made) as { token: string };
-    await host.json('enroll', '--url', url, '--token', token);
+    const made = await this.request('POST', '/enroll-tokens', { body: { environment: host.environment } });
+    await host.json('enroll', '--url', url, '--token', made.body['token'] as string);
     const daemon = host.start('run');
     await this.connected(host);
     return daemon;

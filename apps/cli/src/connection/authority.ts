@@ -8,6 +8,13 @@ import { CliError } from '../errors.ts';
  * @throws CliError `FileUnusable`
  */
 export function trustAuthority(file: string): void {
+  if (!('setDefaultCACertificates' in tls)) {
+    throw new CliError(
+      'FileUnusable',
+      `Node.js ${process.version} cannot take the certificate authority in ${file} on the way.`,
+      `Use 24.5 or newer, or start strideiq with NODE_EXTRA_CA_CERTS=${file}.`,
+    );
+  }
   let certificate: string;
   try {
     certificate = readFileSync(file, 'utf8');
