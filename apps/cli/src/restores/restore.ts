@@ -32,7 +32,7 @@ export async function restore(command: Command, reference: string, options: Rest
         agentId,
         mode: 'fresh',
         database: into,
-        ...(via === undefined ? {} : { databaseId: via.id }),
+        ...(via === undefined ? {} : { viaDatabaseId: via.id }),
       },
     },
     onlyOnce(),

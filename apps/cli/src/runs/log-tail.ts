@@ -9,6 +9,8 @@ export class LogTail {
   readonly #client: Client;
   readonly #runId: string;
   #cursor: string | undefined;
+  /** The run has ended, and its last line was read. */
+  #over = false;
 
   constructor(client: Client, runId: string) {
     this.#client = client;
@@ -18,15 +20,17 @@ export class LogTail {
   /** The lines that have come since the last call. */
   async next(): Promise<LogLine[]> {
     const lines: LogLine[] = [];
-    for (;;) {
+    while (!this.#over) {
       const page = await this.#client.runs.log.query({
         runId: this.#runId,
         limit: pageSize,
         ...(this.#cursor === undefined ? {} : { cursor: this.#cursor }),
       });
       lines.push(...page.items);
+      this.#over = page.nextCursor === null;
       this.#cursor = page.nextCursor ?? this.#cursor;
-      if (page.items.length < pageSize) return lines;
+      if (page.items.length < pageSize) break;
     }
+    return lines;
   }
 }
