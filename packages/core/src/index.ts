@@ -4,5 +4,6 @@ export * from './inventory.ts';
 export * from './loopback.ts';
 export * from './manifest.ts';
 export * from './object-names.ts';
+export * from './prefix-owner.ts';
 export * from './signature.ts';
 export * from './states.ts';

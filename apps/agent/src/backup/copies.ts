@@ -1,9 +1,10 @@
+import { once, readAll } from '@strideiq/storage';
 import { backupNames, codeOf, copyStates, fixedNames, paragraphOf, type BackupNames } from '@strideiq/core';
 import prettyBytes from 'pretty-bytes';
 import { AgentError } from '../errors.ts';
 import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
-import { once, readAll, type OpenedStore } from '../stores/opened-store.ts';
-import { claimPrefix, type PrefixOwner } from '../stores/prefix-owner.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { claimPrefix, type DatabaseOfPrefix } from '../stores/prefix-owner.ts';
 import type { FanOut, Feed } from './fan-out.ts';
 import { recoverText } from './recover-text.ts';
 import { within } from './within.ts';
@@ -65,7 +66,7 @@ export class Copy {
   }
 
   /** Claims the prefix and looks for room. `needBytes`: what a dump of this database takes by all we know. */
-  async prepare(owner: PrefixOwner, needBytes: number): Promise<void> {
+  async prepare(owner: DatabaseOfPrefix, needBytes: number): Promise<void> {
     await this.#short(async () => {
       await claimPrefix(this.opened, owner);
       const free = await this.opened.store.freeBytes();

@@ -1,7 +1,7 @@
 import { fixedNames, parseBackupName, parseManifest, type BackupNames, type Manifest } from '@strideiq/core';
 import { sha256 } from '../backup/manifest.ts';
-import type { StoredObject } from '@strideiq/storage';
-import { readAll, type OpenedStore } from '../stores/opened-store.ts';
+import { readAll, type StoredObject } from '@strideiq/storage';
+import type { OpenedStore } from '../stores/opened-store.ts';
 
 /** A manifest as a store holds it. */
 export interface FoundManifest {

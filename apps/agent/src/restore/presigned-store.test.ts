@@ -1,12 +1,11 @@
 import { newId } from '@strideiq/core';
 import type { SourceUrls } from '@strideiq/protocol';
-import { openS3Store, StorageError, withRetry, type Store } from '@strideiq/storage';
+import { once, openS3Store, readAll, StorageError, type Store, withRetry } from '@strideiq/storage';
 import { s3Available, startS3, waitFor, type S3Server } from '@strideiq/testkit';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AgentError } from '../errors.ts';
-import { once, readAll } from '../stores/opened-store.ts';
 import { PresignedStore, type PresignedSource } from './presigned-store.ts';
 
 const keys = { dump: 'app.sql.gz', manifest: 'app.manifest.json', privileges: 'app.privileges.sql.gz' };

@@ -1,3 +1,4 @@
+import { once, readAll } from '@strideiq/storage';
 import type { Manifest } from '@strideiq/core';
 import { gunzip, isServerLevel, readDump } from '@strideiq/dump';
 import { sha256 } from '../backup/manifest.ts';
@@ -7,7 +8,6 @@ import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
-import { once, readAll } from '../stores/opened-store.ts';
 
 /**
  * Owners, grants and database settings of a backup, given back before anyone is let in (dump-format.md): until then a

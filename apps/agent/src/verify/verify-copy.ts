@@ -1,3 +1,4 @@
+import { readAll } from '@strideiq/storage';
 import { isSignedBy, type SigningKey, type TableRows } from '@strideiq/core';
 import { verifyDump } from '@strideiq/dump';
 import { sha256 } from '../backup/manifest.ts';
@@ -6,7 +7,7 @@ import type { FoundManifest } from '../backups/find-backups.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { forgeryOf, misplacementOf } from '../restore/trust.ts';
-import { readAll, type OpenedStore } from '../stores/opened-store.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
 
 /** What reading every byte of a copy back has shown. */
 export interface Verification {

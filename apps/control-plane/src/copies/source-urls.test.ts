@@ -1,6 +1,6 @@
 import { backupNames, newId } from '@strideiq/core';
 import { commandSchema, refusalOf, type Presigned } from '@strideiq/protocol';
-import { openS3Store, type Store } from '@strideiq/storage';
+import { once, openS3Store, type Store } from '@strideiq/storage';
 import { startS3, waitFor, type S3Server } from '@strideiq/testkit';
 import { eq } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -67,11 +67,14 @@ describe('by the control plane’s own rights', () => {
   beforeEach(async () => {
     const credentials = { accessKeyId: server.accessKey, secretAccessKey: server.secretKey };
     own = await openS3Store({ bucket: 'backups', prefix: 'app/', endpoint: server.endpoint, credentials });
-    const content = async function* () {
-      yield await Promise.resolve(Buffer.from('the dump'));
-    };
-    await own.put(names.dump, content(), { replace: true });
+    await own.put(names.dump, once(Buffer.from('the dump')), { replace: true });
+    await ownedBy(source.databaseId());
   });
+
+  const ownedBy = async (databaseId: string) => {
+    const owner = { formatVersion: 1, storeId: source.storeId(), environment: 'qa', database: 'app', databaseId };
+    await own?.put('strideiq-owner.json', once(Buffer.from(JSON.stringify(owner))), { replace: true });
+  };
 
   test('URLs lead to the bucket, and stand in no table and no log', async () => {
     const given = await ask();
@@ -89,6 +92,25 @@ describe('by the control plane’s own rights', () => {
       },
     ]);
     expect(sourceLink.commands).toEqual([]);
+  });
+
+  test('they are not used for a prefix that says it is another database’s, whatever its host declares', async () => {
+    await ownedBy(newId(1));
+    const asked = refused(ask());
+    await answer({ commandId: (await presignCommand()).commandId, error: { code: 'AccessDenied', text: 'no right' } });
+    expect(await asked).toMatchObject({
+      code: 'CopyUnreachable',
+      message: expect.stringMatching(/credentials are not used for app.* that of app of environment qa.*no right/su),
+    });
+    expect(downloads()).toEqual([]);
+  });
+
+  test('where they fail, the source agent is asked', async () => {
+    await own?.delete('strideiq-owner.json');
+    const asked = ask();
+    await answer({ commandId: (await presignCommand()).commandId, urls });
+    expect(await asked).toMatchObject({ dump: urls[0] });
+    expect(downloads()).toMatchObject([{ detail: { by: `agent:${source.agentId}` } }]);
   });
 
   test('without owners and grants there is no URL for them', async () => {

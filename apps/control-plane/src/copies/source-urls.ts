@@ -1,5 +1,6 @@
-import { paragraphOf } from '@strideiq/core';
+import { fixedNames, mostPrefixOwnerBytes, paragraphOf, parsePrefixOwner } from '@strideiq/core';
 import type { CommandOf, Presigned, SourceUrls as Urls } from '@strideiq/protocol';
+import { readAll, type Store } from '@strideiq/storage';
 import { and, eq } from 'drizzle-orm';
 import { recordAudit } from '../audit/audit.ts';
 import { backups, commands, databases, runs } from '../catalog/schema.ts';
@@ -95,38 +96,47 @@ export class SourceUrls {
       if (found.store.type !== 's3' || !names) continue;
       const keys = [names.dump, names.manifest, ...(source.backup.hasPrivileges ? [names.privileges] : [])];
       const expiresAt = new Date(now() + expiresInSeconds * 1000).toISOString();
-      try {
-        const made = (await this.#byOwnRights(found, keys)) ?? (await this.#byItsAgent(source.database, found, keys));
-        const [dump, manifest, privileges = null] = made.urls;
-        if (dump === undefined || manifest === undefined) continue;
-        this.#noteDownload(source, found, made.by);
-        return { dump, manifest, privileges, expiresAt };
-      } catch (error) {
-        why.push(`${found.store.location}: ${paragraphOf(error)}`);
+      const ways = [this.#byOwnRights(source.database, found, keys), this.#byItsAgent(source.database, found, keys)];
+      for (const way of ways) {
+        try {
+          const made = await way();
+          const [dump, manifest, privileges = null] = made?.urls ?? [];
+          if (!made || dump === undefined || manifest === undefined) continue;
+          this.#noteDownload(source, found, made.by);
+          return { dump, manifest, privileges, expiresAt };
+        } catch (error) {
+          why.push(`${found.store.location}: ${paragraphOf(error)}`);
+        }
       }
     }
     throw copyUnreachable(source.backup.id, why);
   }
 
-  async #byOwnRights({ store }: BackupCopy, keys: string[]): Promise<Made | undefined> {
-    const own = store.s3 === null ? undefined : await this.#parts.openOwnStore(store);
-    if (!own?.presign) return undefined;
-    const presign = own.presign.bind(own);
-    return {
-      by: 'control-plane',
-      urls: await Promise.all(keys.map(async (key) => await presign(key, { expiresInSeconds }))),
+  /** Nothing where the control plane has none for that place. */
+  #byOwnRights(database: Source['database'], { store }: BackupCopy, keys: string[]): Way {
+    return async () => {
+      const own = store.s3 === null ? undefined : await this.#parts.openOwnStore(store);
+      if (!own?.presign) return undefined;
+      await checkOwner(own, database);
+      const presign = own.presign.bind(own);
+      return {
+        by: 'control-plane',
+        urls: await Promise.all(keys.map(async (key) => await presign(key, { expiresInSeconds }))),
+      };
     };
   }
 
-  async #byItsAgent(database: Source['database'], { store }: BackupCopy, keys: string[]): Promise<Made> {
-    const { catalog, connections } = this.#parts;
-    const whyNot = whyNoPresign(catalog, connections, database);
-    if (whyNot !== undefined) {
-      const cure = 'Give the control plane credentials for the bucket, or see to the source host.';
-      throw new ControlPlaneError('PresignFailed', `The control plane has no credentials for it, and ${whyNot}.`, cure);
-    }
-    const body = { storeId: store.id, keys, expiresInSeconds };
-    return { by: `agent:${database.agentId}`, urls: await this.#presigns.ask(database.id, body) };
+  #byItsAgent(database: Source['database'], { store }: BackupCopy, keys: string[]): Way {
+    return async () => {
+      const { catalog, connections } = this.#parts;
+      const whyNot = whyNoPresign(catalog, connections, database);
+      if (whyNot !== undefined) {
+        const cure = 'Give the control plane credentials for the bucket, or see to the source host.';
+        throw new ControlPlaneError('PresignFailed', `Its own host cannot be asked: ${whyNot}.`, cure);
+      }
+      const body = { storeId: store.id, keys, expiresInSeconds };
+      return { by: `agent:${database.agentId}`, urls: await this.#presigns.ask(database.id, body) };
+    };
   }
 
   /** Before the URLs are handed out: whoever has them may read. */
@@ -139,9 +149,22 @@ export class SourceUrls {
   }
 }
 
-interface Made {
-  by: string;
-  urls: string[];
+/** One way to come by URLs. */
+type Way = () => Promise<{ by: string; urls: string[] } | undefined>;
+
+/**
+ * What an agent says of a prefix is its word alone. Before rights that it may not have are used for it, the prefix itself
+ * has to say that it is that database's.
+ */
+async function checkOwner(own: Store, { id, name, environment }: Source['database']): Promise<void> {
+  const owner = parsePrefixOwner(await readAll(await own.get(fixedNames.owner), mostPrefixOwnerBytes));
+  if (owner?.databaseId === id) return;
+  const whose = owner ? `${owner.database} of environment ${owner.environment}` : 'somebody whose name cannot be read';
+  throw new ControlPlaneError(
+    'PresignFailed',
+    `The control plane’s credentials are not used for ${name} of environment ${environment}: by its ${fixedNames.owner} the prefix is that of ${whose}.`,
+    'Correct the prefix in the source host’s agent.yaml.',
+  );
 }
 
 function copyUnreachable(backupId: string, why: readonly string[]): ControlPlaneError {
