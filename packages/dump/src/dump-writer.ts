@@ -54,8 +54,7 @@ export class DumpWriter {
     await this.writeSpans();
     this.scanner.assertBetweenStatements();
     if (!this.scanner.closingLineSeen) throw truncated('without the closing line of pg_dump', this.scanner.offset);
-    // The closing line stands behind everything.
-    if (this.lanesDone) await this.cut('post-data');
+    await this.cutBeforeClosing();
     await this.writeHeld();
     await this.chunks.end();
   }
@@ -97,7 +96,7 @@ export class DumpWriter {
         return this.chunks.write(span.bytes);
       case 'meta':
       default:
-        return this.writeAfterHeld(span.bytes);
+        return this.writeMeta(span.bytes);
     }
   }
 
@@ -111,6 +110,17 @@ export class DumpWriter {
   private async writeAfterHeld(bytes: Buffer): Promise<void> {
     await this.writeHeld();
     await this.chunks.write(bytes);
+  }
+
+  private async writeMeta(bytes: Buffer): Promise<void> {
+    await this.cutBeforeClosing();
+    await this.writeAfterHeld(bytes);
+  }
+
+  /** The closing line stands behind all rows, also where there is no post-data. */
+  private async cutBeforeClosing(): Promise<void> {
+    const { lanesDone, scanner, chunks } = this;
+    if (lanesDone && scanner.closingLineSeen && chunks.section !== 'post-data') await this.cut('post-data');
   }
 
   private async writeHeld(): Promise<void> {

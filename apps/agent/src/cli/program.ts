@@ -1,4 +1,4 @@
-import { Command as CommanderCommand, CommanderError } from 'commander';
+import { Command as CommanderCommand, CommanderError, InvalidArgumentError } from 'commander';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
@@ -54,6 +54,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   withoutFile(add('backup [database]', 'make a backup now'))
     .option('--verify', 'read every copy back when it is stored')
     .option('--store <name>', 'only into this store (may be repeated)', collect)
+    .option('--jobs <n>', 'connections that read rows at once, or auto; 1 leaves everything to pg_dump', parseJobs)
     .action(async (name: string | undefined, options) =>
       run(options, async (command) => backup(command, name, options)),
     );
@@ -108,6 +109,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return 2;
   }
   return exitCode;
+}
+
+/** As `dump.jobs` in the configuration. */
+function parseJobs(text: string): 'auto' | number {
+  if (text === 'auto') return text;
+  const jobs = Number(text);
+  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
+  throw new InvalidArgumentError('It must be auto or a whole number from 1 to 64.');
 }
 
 /** For programs, what commander has told people on standard error. */
