@@ -74,7 +74,7 @@ describe('writeDump with lanes', () => {
         how,
       );
       const sections = result.chunks.map(({ section }) => section);
-      expect(sections).toEqual(sections.toSorted((a, b) => a.localeCompare(b)).toSorted((a, b) => order(a) - order(b)));
+      expect(sections).toEqual(sections.toSorted((a, b) => order(a) - order(b)));
       const expected = new Map<string, string[]>(middle.includes(smallTable) ? [['small', ['1', '2']]] : []);
       for (const [table, rows] of perLane.flatMap((tables) => Object.entries(tables))) {
         expected.set(table, [...(expected.get(table) ?? []), ...rows].sort());
@@ -182,7 +182,7 @@ describe('writeDump with lanes', () => {
     }
     failed = false;
     await expect(writeDump(breaking(), sink, { level: 1, lanes: [waits] })).rejects.toBe(gone);
-    expect(told).toEqual([gone, gone, gone]);
+    expect(new Set(told)).toEqual(new Set([gone]));
   });
 
   test('refuses rows that have no end, and a table whose rows pg_dump writes too', async () => {

@@ -16,7 +16,7 @@ export class RowsWriter {
   private place = 0;
   private table = '';
   private atRowStart = true;
-  /** Rows that ended since they were last noted. */
+  /** That ended in the open chunk. */
   private rows = 0;
 
   constructor(file: DumpFile, chunkBytes: number, options: GzipMembersOptions) {
@@ -51,7 +51,7 @@ export class RowsWriter {
    * @throws DumpError `DumpNotUnderstood` where the bytes say otherwise
    */
   write(bytes: Buffer, from: number, to: number, endsRow: boolean): Promise<void> | undefined {
-    if (this.atRowStart && this.chunks.room <= 0) return this.writeInNext(bytes, from, to, endsRow);
+    if (this.atRowStart && this.rows > 0 && this.chunks.room <= 0) return this.writeInNext(bytes, from, to, endsRow);
     this.atRowStart = endsRow;
     if (endsRow) {
       if (bytes[to - 1] !== newline) throw notUnderstood(`A row of ${this.table} has no end`, 0);
