@@ -143,21 +143,20 @@ export class DumpWriter {
   /** Here, between statements, is where a chunk may end: before the comments of the statement that begins. */
   private async beginStatement(): Promise<void> {
     const { section } = this.scanner;
-    if (!this.inTransaction && (section !== this.chunks.section || this.chunks.room <= 0)) {
-      const held = Buffer.concat(this.held);
-      const lineEnd = held.indexOf(newline) + 1;
-      const rest = held.subarray(0, lineEnd).toString('latin1').trim() === '' ? lineEnd : 0;
-      await this.chunks.write(held.subarray(0, rest));
-      await this.cut(section);
-      this.held = [held.subarray(rest)];
-    }
+    if (!this.inTransaction && (section !== this.chunks.section || this.chunks.room <= 0)) await this.cut(section);
     await this.writeHeld();
     this.heldBytes = 0;
   }
 
+  /** The line in which the last statement ends is written to its end first. */
   private async cut(section: Section): Promise<void> {
     const entersPostData = section === 'post-data' && this.chunks.section !== section;
+    const held = Buffer.concat(this.held);
+    const lineEnd = held.indexOf(newline) + 1;
+    const rest = held.subarray(0, lineEnd).toString('latin1').trim() === '' ? lineEnd : 0;
+    await this.chunks.write(held.subarray(0, rest));
     await this.chunks.cut(section);
+    this.held = [held.subarray(rest)];
     if (entersPostData) await this.lanesDone;
   }
 

@@ -9,10 +9,10 @@ import { copyStatement, describeTask, type LaneTask } from './lane-tasks.ts';
 
 /**
  * Rows in the very form in which pg_dump would write them (pg_dump.c, setup_connection), and by a plan that follows the
- * table's pages. Timeouts are off since `connect`.
+ * table's pages. Timeouts are off, and dates in ISO style, since `connect`.
  */
 const sessionSettings = `
-  SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3; SET synchronize_seqscans = off;
+  SET IntervalStyle = 'postgres'; SET extra_float_digits = 3; SET synchronize_seqscans = off;
   SET row_security = off; SET enable_tidscan = on; SET max_parallel_workers_per_gather = 0; SET jit = off`;
 
 /** A connection that reads tables on the leader's snapshot beside pg_dump. */

@@ -27,6 +27,9 @@ export interface LanesOptions {
   signal: AbortSignal;
 }
 
+/** pg_dump's own, and that of whoever reads owners and grants beside it: lanes must not take their places. */
+const connectionsLater = 2;
+
 /** Locks of all lanes together: beside those of leader and pg_dump they must fit into the server's table of 6,400. */
 const mostLocks = 2000;
 
@@ -74,7 +77,7 @@ export class Lanes implements Watched {
     if (tables.length === 0) return;
     this.#tasks = planLaneTasks(tables, jobs, major >= 14);
     try {
-      await this.#open(Math.min(jobs, this.#tasks.length));
+      if (this.#lanes.length === 0) await this.#open(Math.min(jobs, this.#tasks.length));
       const joined = this.#lanes.map(async (lane) => lane.join(snapshot.id, encoding, tables));
       await Promise.allSettled(joined);
       await Promise.all(joined);
@@ -86,24 +89,30 @@ export class Lanes implements Watched {
     }
   }
 
-  /** Opens what is missing. One connection less than wished is better than none. */
+  /** One connection less than wished is better than none. */
   async #open(count: number): Promise<void> {
-    const { endpoint, applicationName, answerLimitMs, jobs, signal } = this.#options;
-    const names = Array.from({ length: count }, (_, at) => `${applicationName}-lane-${at + 1}`).slice(
-      this.#lanes.length,
-    );
-    const opened = await Promise.allSettled(
-      names.map(async (name) => new Lane(await connect(endpoint, { applicationName: name }), name, answerLimitMs)),
-    );
-    this.#lanes.push(...opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+    const { applicationName, jobs, signal } = this.#options;
+    const names = Array.from({ length: count }, (_, at) => `${applicationName}-lane-${at + 1}`);
+    // The last ones only show that there is room for what comes later.
+    const later = Array.from({ length: connectionsLater }, () => applicationName);
+    const opening = [...names, ...later].map(async (name) => this.#connect(name));
+    const opened = await Promise.allSettled(opening);
+    const lanes = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const spare = lanes.splice(Math.max(0, lanes.length - connectionsLater));
+    this.#lanes.push(...lanes);
+    await Promise.all(spare.map(async (lane) => lane.end()));
     // What came after an interrupt has not been told of it.
     if (signal.aborted) this.#cut();
     const [failed] = opened.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     if (failed === undefined) return;
     if (this.#lanes.length === 0) throw failed;
-    this.warnings.push(
-      `Rows were read by ${this.#lanes.length} connections in place of ${jobs}: ${paragraphOf(failed)}`,
-    );
+    const { length } = this.#lanes;
+    this.warnings.push(`Rows were read by ${length} of ${jobs} connections: ${paragraphOf(failed)}`);
+  }
+
+  async #connect(name: string): Promise<Lane> {
+    const { endpoint, answerLimitMs } = this.#options;
+    return new Lane(await connect(endpoint, { applicationName: name }), name, answerLimitMs);
   }
 
   async #doWithout(reason: unknown): Promise<void> {
