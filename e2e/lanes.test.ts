@@ -69,23 +69,22 @@ function linesOf(sql: string): string[] {
     .toSorted((a, b) => (a < b ? -1 : 1));
 }
 
-async function expectTheSameLines(host: AgentHost, database: string): Promise<void> {
+/** Lines of a backup by lanes and of a plain pg_dump that stand in one of them only; some of them, where there are many. */
+async function differences(host: AgentHost, database: string): Promise<string[]> {
   const { name, warnings } = await host.json<BackupDocument>('backup', '--verify');
-  expect(warnings).toEqual([]);
-  expect(jobsOf(host)).toBeGreaterThan(1);
+  if (warnings.length > 0 || jobsOf(host) < 2) throw new Error(`lanes were not used: ${warnings.join(' ')}`);
   const file = join(host.directory, 'plain.sql');
   await cluster.runClient('pg_dump', ['--no-owner', '--no-acl', '-f', file, '-d', database]);
   const ours = linesOf(gunzipSync(readFileSync(host.path(name))).toString('latin1'));
-  // Not toEqual: the dump would fill the report.
   const plain = linesOf(readFileSync(file, 'latin1'));
-  expect(ours.find((line, at) => line !== plain[at])).toBeUndefined();
-  expect(ours.length).toBe(plain.length);
+  const longer = ours.length > plain.length ? ours : plain;
+  return longer.flatMap((_, at) => (ours[at] === plain[at] ? [] : [`${ours[at]} | ${plain[at]}`])).slice(0, 3);
 }
 
 describe.each(['sample', 'odd'])('the backup of %s', (database) => {
   test('holds the lines of a plain pg_dump, and restores to the same by the agent and by stock tools', async () => {
     const host = newHost(database);
-    await expectTheSameLines(host, database);
+    expect(await differences(host, database)).toEqual([]);
     const name = host.files().find((file) => /_\d+\.sql\.gz$/.test(file)) ?? '';
     const expected = await fingerprint(cluster, database);
     await host.json('restore', 'latest', '--into', `${database}_agent`, '--trust-source');
@@ -111,7 +110,7 @@ test.each([
      CREATE TABLE more AS SELECT * FROM plain;
      CREATE TABLE "läufe" (a text); INSERT INTO "läufe" SELECT ${content} FROM generate_series(1, 10)`,
   );
-  await expectTheSameLines(newHost(database), database);
+  expect(await differences(newHost(database), database)).toEqual([]);
 });
 
 test('settings of the role change nothing: timeouts, styles of dates and floats, a search_path', async () => {
@@ -130,7 +129,7 @@ test('settings of the role change nothing: timeouts, styles of dates and floats,
     // Slow enough for the role's timeout to strike, were it in force.
     await proxy.set({ toClient: { bytesPerSecond: 8_000_000 } });
     const connection = { host: proxy.host, port: proxy.port, user: 'styled' };
-    await expectTheSameLines(newHost('styled', { connection }), 'styled');
+    expect(await differences(newHost('styled', { connection }), 'styled')).toEqual([]);
   } finally {
     await proxy.stop();
   }
@@ -161,9 +160,9 @@ test('tables without rows are not read, nor those left out', async () => {
 
 describe('connections that cannot be had', () => {
   test.each([
-    { limit: 3, jobs: 1, says: 'Rows were read by pg_dump alone' },
-    { limit: 4, jobs: 1, says: 'Rows were read by 1 of 3 connections' },
-    { limit: 20, jobs: 3, says: undefined },
+    { limit: 3, jobs: 1, says: /^Rows were read by pg_dump alone/ },
+    { limit: 4, jobs: 1, says: /^Rows were read by 1 of 3 connections/ },
+    { limit: 20, jobs: 3, says: /^$/ },
   ])('$limit for the role: the backup is whole, and says how it was read', async ({ limit, jobs, says }) => {
     const role = `few_${limit}`;
     await cluster.query(
@@ -174,7 +173,7 @@ describe('connections that cannot be had', () => {
     const { rows, warnings } = await host.json<BackupDocument>('backup', '--verify');
     expect(rows).toBe(400_001);
     expect(jobsOf(host)).toBe(jobs);
-    expect(warnings).toEqual(says === undefined ? [] : [expect.stringContaining(says) as string]);
+    expect(warnings.join('\n')).toMatch(says);
   });
 });
 
