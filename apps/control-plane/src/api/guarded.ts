@@ -43,10 +43,11 @@ const t = initTRPC
     isServer: true,
     // A proxy ends what is silent for a minute, and a client that hears nothing comes back by itself.
     sse: { ping: { enabled: true, intervalMs: 15_000 }, client: { reconnectAfterInactivityMs: 40_000 } },
-    errorFormatter: ({ shape, error }) => ({
-      ...shape,
-      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, problem: problemOf(error) },
-    }),
+    errorFormatter: ({ shape: { code, data }, error }) => {
+      const problem = problemOf(error);
+      // Its words, and not those of an error of our own, which could be of the catalog or of a request's inside.
+      return { code, message: problem.detail, data: { code: data.code, httpStatus: data.httpStatus, problem } };
+    },
   });
 
 export const router = t.router;
