@@ -1,5 +1,5 @@
 import { commandStates } from '@strideiq/core';
-import { and, eq, inArray, isNull, lte } from 'drizzle-orm';
+import { and, eq, inArray, lte } from 'drizzle-orm';
 import type { AgentConnections } from '../agents/agent-connections.ts';
 import { agents, commands, runs } from '../catalog/schema.ts';
 import { moveCommand } from '../commands/move-command.ts';
@@ -18,13 +18,14 @@ export function loseRunsOfAbsent(
 ): string[] {
   const { catalog, now, connections } = parts;
   const going = inArray(runs.state, ['dispatched', 'running', 'cancelling']);
-  const absent = and(isNull(agents.connectedAt), lte(agents.lastSeenAt, now() - absentMs));
+  const absent = lte(agents.lastSeenAt, now() - absentMs);
   const held = catalog
     .select({ run: runs })
     .from(runs)
     .innerJoin(agents, eq(agents.id, runs.agentId))
     .where(and(going, absent))
     .all()
+    // Memory knows: that one has left may not have been written down.
     .filter(({ run }) => !connections.isConnected(run.agentId));
   if (held.length === 0) return [];
   return commit(parts, (tx, news) => {
