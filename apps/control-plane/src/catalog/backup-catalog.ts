@@ -14,21 +14,14 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { brokenAuditEntry } from '../audit/audit.ts';
 import { ControlPlaneError } from '../errors.ts';
-import { catalogFile, openCatalog, type Catalog } from './open-catalog.ts';
+import { catalogFile, catalogFileIn, openCatalog, type Catalog } from './open-catalog.ts';
 
 /**
  * Writes the catalog as it is at this moment into one file, also while a server works on it.
  * @throws ControlPlaneError `NotFound` without a catalog, `AlreadyExists` for a file that is there, `DataUnusable`
  */
 export function backupCatalog(dataDir: string, target: string): void {
-  const source = join(dataDir, catalogFile);
-  if (!existsSync(source)) {
-    throw new ControlPlaneError(
-      'NotFound',
-      `There is no catalog in ${dataDir}.`,
-      'Name the data directory by STRIDEIQ_DATA_DIR or --data-dir.',
-    );
-  }
+  const source = catalogFileIn(dataDir);
   if (existsSync(target)) throw taken(target);
   const partial = `${target}.${process.pid}.partial`;
   try {

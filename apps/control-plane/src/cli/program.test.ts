@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openCatalog } from '../catalog/open-catalog.ts';
 
 const program = join(import.meta.dirname, '../../bin/strideiq-control-plane.js');
 
@@ -190,9 +191,22 @@ describe('at three in the morning: one paragraph, and the right exit code', () =
     expect(ended.stderr).toMatch(new RegExp(`cannot listen on port ${taken} of 127.0.0.1: another program has it`));
   });
 
+  test('the data directory is another than the server’s: no key and no token is made where nobody knows it', async () => {
+    const STRIDEIQ_DATA_DIR = join(directory, 'elsewhere');
+    for (const args of [
+      ['enroll-token', '--environment', 'eu'],
+      ['keys', 'create', '--name', 'x', '--role', 'viewer', '--all-environments'],
+    ]) {
+      const ended = await end(args, { STRIDEIQ_DATA_DIR });
+      expect({ code: ended.code, stdout: ended.stdout }).toEqual({ code: 3, stdout: '' });
+      expect(ended.stderr).toMatch(/^error: There is no catalog in .*elsewhere\. [^\n]*STRIDEIQ_DATA_DIR[^\n]*\n$/);
+    }
+    expect(existsSync(STRIDEIQ_DATA_DIR)).toBe(false);
+  });
+
   test('the catalog is of a newer version', async () => {
     const newer = join(directory, 'newer');
-    expect((await end(['keys', 'list'], { STRIDEIQ_DATA_DIR: newer })).code).toBe(0);
+    openCatalog(newer).$client.close();
     const client = new Database(join(newer, 'catalog.db'));
     client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('x', 1), ('y', 2), ('z', 3)");
     client.close();
