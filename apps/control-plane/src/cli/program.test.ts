@@ -243,14 +243,18 @@ function lastLines(stderr: string): string {
 }
 
 test('what is asked wrongly is told by the exit code, and for programs as JSON', async () => {
-  const [nothing, role, reach, key, copy] = await Promise.all([
+  const create = ['keys', 'create', '--role', 'viewer', '--all-environments', '--name'];
+  const [nothing, nameless, late, role, reach, key, copy] = await Promise.all([
     end([]),
+    end([...create, ' ']),
+    end([...create, 'x', '--expires', '999999999d']),
     end(['keys', 'create', '--name', 'x', '--role', 'owner', '--all-environments']),
     end(['keys', 'create', '--name', 'x', '--role', 'viewer', '--json']),
     end(['keys', 'revoke', 'none', '--json']),
     end(['catalog', 'restore', '/nowhere/copy.db']),
   ]);
-  expect([nothing, role, reach, key, copy].map(({ code }) => code)).toEqual([2, 2, 2, 3, 3]);
+  expect([nothing, nameless, late, role, reach, key, copy].map(({ code }) => code)).toEqual([2, 2, 2, 2, 2, 3, 3]);
+  expect(late.stderr).toMatch(/--expires 999999999d is no moment to come/);
   expect(role.stderr).toMatch(/Allowed choices are viewer, operator, admin/);
   expect(JSON.parse(reach.stdout)).toMatchObject({
     error: { code: 'UsageInvalid', message: expect.stringMatching(/--all-environments/) as string },
