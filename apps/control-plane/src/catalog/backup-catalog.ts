@@ -133,7 +133,10 @@ function invalid(source: string, problem: string, cause?: unknown): ControlPlane
   );
 }
 
-/** Two renames: in between there is no catalog for a moment, and nobody who could look. */
+/**
+ * A second name for the one that is there, and then the new one over the first: a start after a kill in between finds a
+ * catalog, where it would make an empty one if it found none.
+ */
 function swap(candidate: string, target: string, now: number): string | undefined {
   let replaced: string | undefined;
   if (existsSync(target)) {
@@ -141,7 +144,7 @@ function swap(candidate: string, target: string, now: number): string | undefine
     const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
     replaced = `${target}.replaced-${stamp}`;
     if (existsSync(replaced)) throw taken(replaced);
-    renameSync(target, replaced);
+    linkSync(target, replaced);
   }
   for (const end of ['-wal', '-shm']) rmSync(target + end, { force: true });
   renameSync(candidate, target);
