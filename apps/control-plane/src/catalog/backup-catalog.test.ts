@@ -138,6 +138,14 @@ describe('a copy of the catalog', () => {
     expect(namesIn(other)).toEqual(['moved']);
   });
 
+  test.each([0o444, 0o644])('is this user’s alone and can be written, whatever its file was: %o', async (mode) => {
+    openCatalog(dataDir).$client.close();
+    backupCatalog(dataDir, copy);
+    chmodSync(copy, mode);
+    await restoreCatalog(dataDir, copy, now);
+    expect(statSync(join(dataDir, 'catalog.db')).mode & 0o777).toBe(0o600);
+  });
+
   test('overwrites nothing, and leaves nothing half written', () => {
     expect(() => backupCatalog(dataDir, copy)).toThrow(/There is no catalog/);
     openCatalog(dataDir).$client.close();

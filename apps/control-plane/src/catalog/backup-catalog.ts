@@ -1,6 +1,7 @@
 import { DatabaseInUse, makeOwnDirectory, whileClosed } from '@strideiq/sqlite';
 import Database from 'better-sqlite3';
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -71,6 +72,8 @@ export async function restoreCatalog(dataDir: string, source: string, now: numbe
   try {
     const candidate = join(aside, catalogFile);
     copyFileSync(source, candidate);
+    // With the file came its mode: a copy may be kept read-only.
+    chmodSync(candidate, 0o600);
     const brokenAuditSeq = await examine(candidate, source);
     syncFile(candidate);
     const target = join(dataDir, catalogFile);
