@@ -77,6 +77,10 @@ describe('beside a server that runs', () => {
     const admin = readFileSync(adminFile, 'utf8').trim();
     expect(await status('/keys', admin)).toBe(200);
 
+    const second = await end(['serve'], { STRIDEIQ_LISTEN: '127.0.0.1:0' });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toMatch(/^error: Another control plane serves the catalog in .*data\. [^\n]*\n$/);
+
     const made = await end([
       'keys',
       'create',
