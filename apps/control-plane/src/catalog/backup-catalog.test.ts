@@ -138,7 +138,10 @@ describe('a copy of the catalog', () => {
     expect(namesIn(other)).toEqual(['moved']);
   });
 
-  test.each([0o444, 0o644])('is this user’s alone and can be written, whatever its file was: %o', async (mode) => {
+  test.each([
+    ['read-only', 0o444],
+    ['open to all', 0o644],
+  ])('from a file that is %s is this user’s alone and can be written', async (_, mode) => {
     openCatalog(dataDir).$client.close();
     backupCatalog(dataDir, copy);
     chmodSync(copy, mode);
