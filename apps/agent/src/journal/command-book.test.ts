@@ -46,6 +46,20 @@ test('a command stands there once, across restarts, and ends once', () => {
   again.close();
 });
 
+test('one that has expired has ended too, and is let go of like the others', () => {
+  const one = command();
+  journal.commands.take(one);
+  journal.commands.end(one.commandId, 'expired', { code: 'CommandExpired', text: 'too late' });
+  journal.commands.end(one.commandId, 'done');
+  expect(journal.commands.get(one.commandId)).toMatchObject({ state: 'expired', endedAt: now });
+  expect(ends().length).toBe(1);
+  const year = 366 * 24 * 3_600_000;
+  const later = new Journal(openJournal(directory), () => now + year);
+  later.commands.prune();
+  expect(later.commands.get(one.commandId)).toBeUndefined();
+  later.close();
+});
+
 test('a refused one is written down with its reason and without its body', () => {
   const one = command('drill', { much: 'x'.repeat(1000) });
   const reason = { code: 'CommandUnsupported', text: 'not known' };

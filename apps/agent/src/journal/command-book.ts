@@ -77,7 +77,7 @@ export class CommandBook {
   end(commandId: string, to: 'done' | 'refused' | 'expired', reason?: Reason): void {
     this.#alone(() => {
       const command = this.get(commandId);
-      if (!command || commandStates.isFinal(command.state)) return;
+      if (!command || command.endedAt !== null) return;
       for (const step of commandStates.path(command.state, to) ?? [to]) this.#set(command, step, reason);
       this.#outbox.write('command', { commandId, state: to, ...(reason ? { reason } : {}) });
     });
@@ -87,7 +87,8 @@ export class CommandBook {
     const command = this.get(id);
     if (!command) return;
     const state = commandStates.move(command.state, to);
-    const endedAt = commandStates.isFinal(state) ? this.#now() : null;
+    // `expired` too: from afar it may be taken back, and here it is the last word.
+    const endedAt = state === 'acknowledged' ? null : this.#now();
     this.#db
       .update(commands)
       .set({ state, endedAt, code: reason?.code ?? null, reason: reason?.text ?? null })
