@@ -26,8 +26,8 @@ const mostRuns = 100;
 
 /** Who does what commands ask for. */
 export interface CommandTaker {
-  /** The control plane is there, and its time is known. */
-  connected(): void;
+  /** The control plane is there, and its time is known: what was taken on and not ended goes on. */
+  resume(): void;
   /** Those that are written down, and of which the control plane does not know that yet. */
   unacknowledged(): string[];
   /**
@@ -129,7 +129,7 @@ export class Connection {
   async serve(): Promise<never> {
     const delivery = this.#delivery;
     if (!delivery) throw new Error('hello comes first');
-    this.#parts.commands.connected();
+    this.#parts.commands.resume();
     const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
     try {
       return await Promise.race(loops);
