@@ -170,6 +170,12 @@ describe('a run that its agent forgot', () => {
       'lost',
       'queued',
     ]);
+    expect([waiting, taken, dropped, unsent].map((id) => commandOf(id)?.state)).toEqual([
+      'delivered',
+      'acknowledged',
+      'expired',
+      'queued',
+    ]);
   });
 
   test('is also one whose command it confirmed and nobody knew to be sent: the catalog was set back since', async () => {
