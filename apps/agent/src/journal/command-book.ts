@@ -16,6 +16,11 @@ export interface Reason {
   text: string;
 }
 
+const setBack: Reason = {
+  code: 'StateSetBack',
+  text: 'The state directory of this host was set back, so that it cannot tell whether this was done already. Look, and ask again.',
+};
+
 /** Every command that ever came to this host: an id that stands here is not done again. */
 export class CommandBook {
   readonly #db: JournalDatabase;
@@ -81,6 +86,14 @@ export class CommandBook {
       for (const step of commandStates.path(command.state, to) ?? [to]) this.#set(command, step, reason);
       this.#outbox.write('command', { commandId, state: to, ...(reason ? { reason } : {}) });
     });
+  }
+
+  /**
+   * This journal was set back: what it holds for not begun may have been done since, and is not done again.
+   * @param isBegun whether a run stands in the journal, whose own outcome tells the rest
+   */
+  refuseUnbegun(isBegun: (runId: string) => boolean): void {
+    for (const { id, runId } of this.open()) if (runId === null || !isBegun(runId)) this.end(id, 'refused', setBack);
   }
 
   #set({ id }: TakenCommand, to: CommandState, reason?: Reason): void {

@@ -191,6 +191,15 @@ export class Journal {
     });
   }
 
+  /** See `Outbox.reconcile`. What a directory that was set back holds for not begun may have been done since. */
+  reconcile(highWater: number): boolean {
+    return this.#alone(() => {
+      const goesOn = this.outbox.reconcile(highWater);
+      if (!goesOn) this.commands.refuseUnbegun((runId) => this.get(runId) !== undefined);
+      return goesOn;
+    });
+  }
+
   sealOf(runId: string): Seal | undefined {
     return this.#db.select().from(seals).where(eq(seals.runId, runId)).get();
   }

@@ -107,7 +107,7 @@ export class Connection {
     );
     if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
     clock.learn(answer.serverTime, sentAt);
-    if (!outbox.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
     this.#delivery = new ReportDelivery(
       {
         outbox,
