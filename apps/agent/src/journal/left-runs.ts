@@ -51,6 +51,18 @@ export class LeftRuns {
     return isAlive(run.owner, this.#now() - run.startedAt);
   }
 
+  /**
+   * Ids of runs that have not ended, newest first. One that nobody could end for a week, its store or server being gone for
+   * good, or whose database this host looks after no more, is given up: its outcome is still told where it is found.
+   */
+  open(databaseIds: readonly string[], most: number): string[] {
+    return this.#open(databaseIds)
+      .filter(({ startedAt }) => startedAt > this.#now() - weekMs)
+      .toSorted((one, other) => other.startedAt - one.startedAt)
+      .slice(0, most)
+      .map(({ id }) => id);
+  }
+
   #open(databaseIds: readonly string[]): Run[] {
     return this.#db
       .select()

@@ -1,4 +1,4 @@
-import { codeOf } from '@strideiq/core';
+import { codeOf, databaseIdOf } from '@strideiq/core';
 import {
   commandEnvelopeSchema,
   heartbeatIntervalMs,
@@ -154,9 +154,9 @@ export class Connection {
 
   /** All is delivered: says what is still open, and takes commands from then on. */
   async #settle(seq: number): Promise<boolean> {
-    const { journal, commands } = this.#parts;
+    const { journal, commands, configuration } = this.#parts;
     for (const commandId of commands.unacknowledged()) await this.#acknowledge(commandId);
-    const open = journal.openAt(seq);
+    const open = journal.openAt(seq, databaseIdsOf(configuration));
     if (!open) return false;
     await this.#ask('settled', (options) => this.#api.settled.mutate(open, options));
     this.#subscribe();
@@ -220,6 +220,10 @@ export class Connection {
     await delay(ms, undefined, { signal: this.#signal }).catch(() => undefined);
     this.#signal.throwIfAborted();
   }
+}
+
+function databaseIdsOf({ environment, databases }: AgentConfiguration): string[] {
+  return Object.values(databases).map(({ name }) => databaseIdOf(environment, name));
 }
 
 function mismatch(theirs: string, ours: string): AgentError {
