@@ -51,7 +51,8 @@ function closeToOthers(directory: string): void {
   }
 }
 
-function unusable(dataDir: string, cause: unknown): ControlPlaneError {
+/** What is wrong with a data directory, by what opening something in it has thrown. */
+export function unusable(dataDir: string, cause: unknown): ControlPlaneError {
   const file = join(dataDir, catalogFile);
   if (cause instanceof DatabaseNewer) {
     return new ControlPlaneError(
