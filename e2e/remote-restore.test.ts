@@ -47,6 +47,7 @@ beforeAll(async () => {
     database: 'running_app',
     environment: 'staging',
     controlPlane: server.url,
+    trustBackups: true,
     allow: ['restoreFresh', 'cancel'],
   });
   for (const host of [productionHost, stagingHost]) daemons.push(await server.enrol(host));
