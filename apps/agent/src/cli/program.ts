@@ -1,4 +1,5 @@
-import { Command as CommanderCommand, CommanderError } from 'commander';
+import { Command as CommanderCommand } from 'commander';
+import { parseArguments } from '@strideiq/terminal';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
@@ -98,20 +99,5 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
     });
 
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // commander has printed its text: help and version are no failures.
-    if (error.exitCode === 0) return 0;
-    if (argv.includes('--json')) printUsageError(error.message);
-    return 2;
-  }
-  return exitCode;
-}
-
-/** For programs, what commander has told people on standard error. */
-function printUsageError(said: string): void {
-  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
-  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
+  return (await parseArguments(program, argv)) ?? exitCode;
 }
