@@ -57,10 +57,35 @@ const needs = {
     fedora: ['curl'],
     homebrew: [],
   },
+  libdeflate: {
+    what: 'libdeflate, which compresses faster than zlib',
+    isThere: () =>
+      libraryDirectories().some((directory) =>
+        ['libdeflate.so.0', 'libdeflate.dylib'].some((file) => existsSync(join(directory, file))),
+      ),
+    debian: () => ['libdeflate0'],
+    fedora: ['libdeflate'],
+    homebrew: ['libdeflate'],
+  },
 };
 
-/** The quickstart uses Ceph where it is installed, and does without where it is not. */
-const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network', 'processes', 'curl'] };
+/** The quickstart uses Ceph and libdeflate where they are installed, and does without where they are not. */
+const purposes = {
+  quickstart: ['postgres'],
+  test: ['postgres', 'ceph', 'network', 'processes', 'curl', 'libdeflate'],
+};
+
+/** Where shared libraries stand; Debian has a folder more for each kind of machine. */
+function libraryDirectories() {
+  const machines = existsSync('/usr/lib') ? readdirSync('/usr/lib').filter((name) => name.includes('-linux-')) : [];
+  return [
+    ...machines.map((name) => join('/usr/lib', name)),
+    '/usr/lib',
+    '/usr/lib64',
+    '/usr/local/lib',
+    '/opt/homebrew/lib',
+  ];
+}
 
 function postgresDirectories() {
   const below = (parent, rest) =>
