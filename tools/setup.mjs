@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Installs what this checkout lacks: `node tools/setup.mjs [--for quickstart|test]`. The entry scripts run it first, so
+ * Installs what this checkout lacks: `node tools/setup.mjs [--for quickstart|test|bench]`. The entry scripts run it first, so
  * it says nothing and takes no time where all is there.
  *
  * As root on Debian and its kin it installs the system's packages; elsewhere it prints what to install and ends with 2.
@@ -67,12 +67,21 @@ const needs = {
     fedora: ['libdeflate'],
     homebrew: ['libdeflate'],
   },
+  pigz: {
+    what: 'pigz, gzip on several processors, to compare with',
+    isThere: () => inPath('pigz'),
+    debian: () => ['pigz'],
+    fedora: ['pigz'],
+    homebrew: ['pigz'],
+  },
 };
 
 /** The quickstart uses Ceph and libdeflate where they are installed, and does without where they are not. */
 const purposes = {
   quickstart: ['postgres'],
   test: ['postgres', 'ceph', 'network', 'processes', 'curl', 'libdeflate'],
+  // The AWS CLI too, where it is there already; it is too much to install for a line of a table.
+  bench: ['postgres', 'ceph', 'libdeflate', 'pigz'],
 };
 
 /** Where shared libraries stand; Debian has a folder more for each kind of machine. */

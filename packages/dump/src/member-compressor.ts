@@ -37,7 +37,7 @@ export const zlib: MemberCompressor = {
 
 /**
  * libdeflate's level for each of zlib's: the fastest one whose members are no larger than zlib's (measured on rows of the
- * sample database; docs/benchmarks.md). From 5 on both count alike.
+ * sample database; docs/decisions/0004). From 5 on both count alike.
  */
 const levels = [0, 1, 1, 1, 2, 5, 6, 7, 8, 9];
 
