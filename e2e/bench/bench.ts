@@ -103,12 +103,15 @@ async function bench(stage: Stage, options: Options): Promise<Found> {
   return { findings, grown: await benchGrowth(stage, quick ? growthMb.quick : growthMb.full, say) };
 }
 
-/** @param judged whether targets are looked at: a small database is dumped in the time that programs take to start */
-function sectionsOf({ findings, grown }: Found, where: string, judged: boolean): Map<Section, string> {
+function sectionsOf({ findings, grown }: Found, where: string, options: Options): Map<Section, string> {
   const { dump, restore, s3, oneTable } = findings;
+  const { scaleMb, rounds, quick } = options;
   const sections = new Map<Section, string>();
-  const add = (section: Section, ...parts: string[]) => sections.set(section, [where, ...parts].join('\n\n'));
-  const targets = (suite: 'dump' | 'restore' | 's3') => (judged ? [targetTable(suite, findings)] : []);
+  const what = `${scaleMb} MB of SQL, ${rounds === 1 ? 'one round' : `${rounds} rounds`}.`;
+  const add = (section: Section, ...parts: string[]) =>
+    sections.set(section, [`${where} ${section === 'growth' ? 'One round.' : what}`, ...parts].join('\n\n'));
+  // So small a database is dumped in the time that programs take to start: no target is judged by it.
+  const targets = (suite: 'dump' | 'restore' | 's3') => (quick ? [] : [targetTable(suite, findings)]);
   if (dump) add('dump', ...targets('dump'), resultTable(dump, gzip6));
   if (restore) add('restore', ...targets('restore'), resultTable(restore, psql));
   if (s3) {
@@ -121,13 +124,13 @@ function sectionsOf({ findings, grown }: Found, where: string, judged: boolean):
 
 async function main(options: Options): Promise<void> {
   await stage.setUp();
-  const where = await describeSurroundings(stage, options);
+  const where = await describeSurroundings(stage);
   const found = await bench(stage, options);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ where, options: { ...options, only: [...options.only] }, ...found })}\n`);
     return;
   }
-  const sections = sectionsOf(found, where, !options.quick);
+  const sections = sectionsOf(found, where, options);
   process.stdout.write(`${[...sections.values()].join('\n\n')}\n`);
   if (options.quick) return;
   writeFileSync(file, withSections(existsSync(file) ? readFileSync(file, 'utf8') : '', sections));

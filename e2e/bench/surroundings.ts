@@ -7,7 +7,7 @@ import type { Stage } from './stage.ts';
 const run = promisify(execFile);
 
 /** What one has to know of where and when something was measured, as a sentence or two. */
-export async function describeSurroundings(stage: Stage, what: { scaleMb: number; rounds: number }): Promise<string> {
+export async function describeSurroundings(stage: Stage): Promise<string> {
   const model = cpus()[0]?.model ?? 'processors of an unknown kind';
   const [server] = await stage.cluster.query<{ version: string }>(
     'postgres',
@@ -20,8 +20,7 @@ export async function describeSurroundings(stage: Stage, what: { scaleMb: number
   return (
     `${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${model.trim()}, ` +
     `${(totalmem() / 1e9).toFixed(0)} GB, ${distribution()}, kernel ${release()}; ` +
-    `PostgreSQL ${server?.version}, Node.js ${process.version}${versions.join('')}. ` +
-    `${what.scaleMb} MB of SQL, ${what.rounds === 1 ? 'one round' : `${what.rounds} rounds`}; ` +
+    `PostgreSQL ${server?.version}, Node.js ${process.version}${versions.join('')}; ` +
     `${load.toFixed(1)} processes wanted a processor when it began.`
   );
 }
