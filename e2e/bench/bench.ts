@@ -95,7 +95,7 @@ async function bench(stage: Stage, options: Options): Promise<Found> {
   if (only.has('s3')) {
     say('S3');
     findings.s3 = await benchUploads(stage, database, rounds, say);
-    const oneTable = await benchOneTable(stage, database, say);
+    const oneTable = await benchOneTable(stage, database, scaleMb, say);
     if (oneTable) findings.oneTable = oneTable;
   }
   if (!only.has('growth')) return { findings };
