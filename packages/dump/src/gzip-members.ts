@@ -1,8 +1,5 @@
 import { createHash } from 'node:crypto';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
-
-const compress = promisify(gzip);
+import { compressMember } from './member-compressor.ts';
 
 /** Takes compressed bytes; its promise is the back-pressure. Called again only once it has resolved. */
 export type Sink = (bytes: Buffer) => Promise<void>;
@@ -109,10 +106,7 @@ export class GzipMembers {
   private async ship(): Promise<void> {
     this.throwFailure();
     const { block, chunk } = this;
-    const raw = block.subarray(0, this.used);
-    // Output that fits into one buffer takes one trip to the thread pool; deflate never grows by more than this.
-    const chunkSize = raw.length + (raw.length >>> 8) + 256;
-    const member = compress(raw, { level: this.options.level, chunkSize });
+    const member = compressMember(block.subarray(0, this.used), this.options.level);
     this.compressing.add(member);
     const flight = this.deliver(member, block, this.flights.at(-1), chunk);
     flight.catch((error: unknown) => (this.failure ??= { error }));

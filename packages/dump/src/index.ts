@@ -1,6 +1,7 @@
 export type { CopyHeader } from './copy-header.ts';
 export * from './errors.ts';
 export { gunzip, type GunzipOptions } from './gunzip.ts';
+export { memberCompressor } from './member-compressor.ts';
 export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
 export { DumpScanner, type ScannerOptions } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
