@@ -1,7 +1,15 @@
 import { databaseIdOf, type SigningKey } from '@strideiq/core';
-import { openDirectoryStore, openS3Store, usualRetries, withRetry, type RetryPolicy } from '@strideiq/storage';
-import { hostname } from 'node:os';
+import {
+  openDirectoryStore,
+  openS3Store,
+  usualRetries,
+  withLimits,
+  withRetry,
+  type RetryPolicy,
+} from '@strideiq/storage';
+import { availableParallelism, hostname, loadavg } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
+import { automaticJobs } from './backup/jobs.ts';
 import type { BackupRequest } from './backup/run-backup.ts';
 import type { OpenPlace } from './backups/resolve-reference.ts';
 import {
@@ -41,6 +49,12 @@ export interface Surroundings {
 
 /** Of stores that are opened by a path or URL, for no database in particular. */
 const usualStallLimitMs = 60_000;
+
+/** What a database's own configuration says of its stores. */
+interface PatienceAndPace {
+  stallLimitMs?: number;
+  uploadBytesPerSecond?: number;
+}
 
 /** The agent of this host, with everything built: the one place where parts are handed to each other. */
 export class Host {
@@ -97,15 +111,19 @@ export class Host {
   /** @param only names of stores; left out: all of the database's */
   async storesOf(database: DatabaseConfiguration, only?: readonly string[]): Promise<OpenedStore[]> {
     const placed = storesOf(this.configuration, database).filter(({ name }) => only?.includes(name) ?? true);
-    return Promise.all(placed.map(async (store) => this.#open(store, database.dump.stallLimitMs)));
+    return Promise.all(placed.map(async (store) => this.#open(store, database.dump)));
   }
 
-  async #open(placed: PlacedStore, stallLimitMs = usualStallLimitMs): Promise<OpenedStore> {
+  async #open(placed: PlacedStore, limits: PatienceAndPace = {}): Promise<OpenedStore> {
+    const { stallLimitMs = usualStallLimitMs, uploadBytesPerSecond } = limits;
     const retry = retriesWithin(stallLimitMs);
     const store =
       placed.type === 'directory'
         ? openDirectoryStore({ path: placed.path, host: hostname() })
-        : await this.#openS3(placed, { requestTimeoutMs: stallLimitMs, retry });
+        : withLimits(
+            await this.#openS3(placed, { requestTimeoutMs: stallLimitMs, retry }),
+            uploadBytesPerSecond === undefined ? {} : { uploadBytesPerSecond },
+          );
     const opened = { name: placed.name, kind: placed.type, store: withRetry(store, retry) };
     this.#opened.push(opened);
     return opened;
@@ -167,8 +185,14 @@ export class Host {
     return { opened: await this.#open({ ...base, prefix, name: `s3://${bucket}` }), key };
   };
 
-  async backupRequest(database: DatabaseConfiguration, only?: readonly string[]): Promise<BackupRequest> {
+  /** @param jobs in place of what the file says */
+  async backupRequest(
+    database: DatabaseConfiguration,
+    only?: readonly string[],
+    jobs: DatabaseConfiguration['dump']['jobs'] = database.dump.jobs,
+  ): Promise<BackupRequest> {
     const { dump } = database;
+    const [load = 0] = loadavg();
     return {
       environment: this.configuration.environment,
       database: database.name,
@@ -176,6 +200,9 @@ export class Host {
       endpoint: await this.endpointOf(database),
       stores: await this.storesOf(database, only),
       compressionLevel: dump.compressionLevel,
+      jobs: jobs === 'auto' ? automaticJobs({ cores: availableParallelism(), load }) : jobs,
+      laneTableBytes: dump.largeTableBytes,
+      nice: dump.nice,
       excludeTables: dump.excludeTables,
       excludeTableData: dump.excludeTableData,
       lockWaitLimitMs: dump.lockWaitLimitMs,

@@ -11,4 +11,4 @@ export {
   type S3Credentials,
 } from './s3-credentials.ts';
 export { formsOfSecret, readSecretFile, secretOf } from './secrets.ts';
-export { durationMs, durationSchema, nameSchema, textSchema, variableSchema } from './values.ts';
+export { durationMs, durationSchema, nameSchema, sizeBytes, sizeSchema, textSchema, variableSchema } from './values.ts';

@@ -21,6 +21,23 @@ export const durationSchema = z
   .regex(duration, { error: durationWords })
   .transform((text) => durationMs(text) ?? 0);
 
+const unitBytes = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+const size = /^(\d+(?:\.\d+)?)(B|kB|MB|GB|KiB|MiB|GiB)$/;
+
+/** `500kB`, `32MB`, `1.5GiB` in bytes; undefined for what is no size. */
+export function sizeBytes(text: string): number | undefined {
+  const match = size.exec(text);
+  return match ? Math.round(Number(match[1]) * unitBytes[match[2] as keyof typeof unitBytes]) : undefined;
+}
+
+const sizeWords = 'must be a number with its unit, such as 500kB, 32MB or 2GiB';
+
+/** A size, given in bytes once parsed. */
+export const sizeSchema = z
+  .string({ error: sizeWords })
+  .regex(size, { error: sizeWords })
+  .transform((text) => sizeBytes(text) ?? 0);
+
 /** A name that can stand in object names, URLs and metrics as it is. */
 export const nameSchema = z
   .string()

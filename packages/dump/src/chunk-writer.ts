@@ -1,23 +1,23 @@
-import type { Chunk, Section } from '@strideiq/core';
-import { GzipMembers, type GzipMembersOptions, type MemberChunk, type Sink } from './gzip-members.ts';
+import type { Section } from '@strideiq/core';
+import { OpenChunk, type DumpFile } from './dump-file.ts';
+import { GzipMembers, type GzipMembersOptions } from './gzip-members.ts';
 
-interface ChunkSoFar {
-  section: Section;
-  /** Rows by the table's place. */
-  rows: Map<number, number>;
-}
-
-/** Cuts what is written into chunks, and keeps their index. */
+/** One producer of a file: cuts what it writes into chunks. */
 export class ChunkWriter {
-  readonly members: GzipMembers;
+  private readonly file: DumpFile;
+  private readonly members: GzipMembers;
   private readonly chunkBytes: number;
-  private readonly ended: { chunk: ChunkSoFar; members: MemberChunk }[] = [];
-  private chunk: ChunkSoFar = { section: 'pre-data', rows: new Map() };
+  private chunk: OpenChunk;
 
-  /** @param chunkBytes SQL after which a chunk is full */
-  constructor(sink: Sink, chunkBytes: number, options: GzipMembersOptions) {
+  /**
+   * @param chunkBytes SQL after which a chunk is full
+   * @param section of the first chunk
+   */
+  constructor(file: DumpFile, chunkBytes: number, section: Section, options: GzipMembersOptions) {
+    this.file = file;
     this.chunkBytes = chunkBytes;
-    this.members = new GzipMembers(sink, options);
+    this.chunk = new OpenChunk(file, section);
+    this.members = new GzipMembers(file, this.chunk, options);
   }
 
   get section(): Section {
@@ -29,34 +29,36 @@ export class ChunkWriter {
     return this.chunkBytes - this.members.chunkRawBytes;
   }
 
-  write(bytes: Buffer): Promise<void> | undefined {
-    return this.members.write(bytes);
+  /** Bytes `from` … `to`, as `GzipMembers.write`. */
+  write(bytes: Buffer, from?: number, to?: number): Promise<void> | undefined {
+    return this.members.write(bytes, from, to);
   }
 
   /** Notes a table, or rows of it, as part of the chunk. */
   addRows(table: number, rows: number): void {
     this.chunk.rows.set(table, (this.chunk.rows.get(table) ?? 0) + rows);
+    this.file.addRows(table, rows);
   }
 
   /** What follows stands in a new chunk. An empty one only changes its section. */
   async cut(section: Section): Promise<void> {
-    if (this.members.chunkRawBytes === 0) {
-      this.chunk.section = section;
-      return;
+    const leavesPreData = this.section === 'pre-data' && section !== 'pre-data';
+    if (this.members.chunkRawBytes === 0) this.chunk.section = section;
+    else {
+      this.chunk = new OpenChunk(this.file, section);
+      await this.members.endChunk(this.chunk);
     }
-    this.ended.push({ chunk: this.chunk, members: await this.members.endChunk() });
-    this.chunk = { section, rows: new Map() };
+    if (leavesPreData) this.members.afterwards(async () => this.file.openData());
   }
 
-  /** Ends the last chunk and waits until the sink took it. */
-  async end(): Promise<{ sha256: string; chunks: Chunk[] }> {
-    await this.cut(this.chunk.section);
-    const sha256 = await this.members.end();
-    const chunks = this.ended.map(({ chunk, members }): Chunk => {
-      const { offset, length, rawLength, sha256 } = members;
-      const rows = [...chunk.rows].map(([table, rows]) => ({ table, rows }));
-      return { section: chunk.section, offset, length, rawLength, sha256, ...(rows.length > 0 ? { rows } : {}) };
-    });
-    return { sha256, chunks };
+  /** Ends the last chunk and waits until the file has it. */
+  async end(): Promise<void> {
+    await this.cut(this.section);
+    await this.members.end();
+  }
+
+  /** Waits until nothing of it is being compressed any more; for the time after a failure. */
+  async abandon(): Promise<void> {
+    await this.members.abandon();
   }
 }

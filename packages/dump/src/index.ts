@@ -8,6 +8,7 @@ export type { ScanSettings, Span, StatementSpan } from './spans.ts';
 export type { SequenceValue } from './statements.ts';
 export { isServerLevel } from './server-level.ts';
 export { sectionAfter, type TocItem } from './toc.ts';
-export { writeDump, type DumpResult, type WriteDumpOptions, type WriteProgress } from './write-dump.ts';
+export type { RowsWriter } from './rows-writer.ts';
+export { writeDump, type DumpResult, type Lane, type WriteDumpOptions, type WriteProgress } from './write-dump.ts';
 export { readChunks, type ChunkPiece, type FetchRange, type ReadChunksOptions } from './read-chunks.ts';
 export { verifyDump, type ExpectedDump, type VerifyResult } from './verify-dump.ts';

@@ -3,6 +3,7 @@ import type { ChildProcess } from '../postgres/child-process.ts';
 import { startTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
+import type { Watched } from './watch-dump.ts';
 
 export interface DumpProcessOptions {
   tool: Tool;
@@ -17,7 +18,7 @@ export interface DumpProcessOptions {
 }
 
 /** pg_dump at work: its output as a source that *ends* only when it exited 0, and errors in every other case. */
-export class DumpProcess {
+export class DumpProcess implements Watched {
   readonly #child: ChildProcess;
   readonly #applicationName: string;
   readonly #chunks: AsyncIterator<Buffer>;

@@ -20,6 +20,8 @@ export interface ManifestParts {
   facts: ServerFacts;
   /** Of pg_dump. */
   toolVersion: string;
+  /** Connections that read rows at once. */
+  jobs: number;
   snapshot: Snapshot;
   names: BackupNames;
   result: DumpResult;
@@ -58,7 +60,7 @@ export function makeManifest(parts: ManifestParts): Manifest {
     finishedAt: parts.finishedAt.toISOString(),
     dumpOptions: {
       compressionLevel: request.compressionLevel,
-      jobs: 1,
+      jobs: parts.jobs,
       excludeTables: [...request.excludeTables],
       excludeTableData: [...request.excludeTableData],
     },

@@ -17,7 +17,9 @@ import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
 import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents } from './manifest.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
+import { lowerPriority } from './priority.ts';
 import { dumpPrivileges } from './privileges.ts';
+import { Lanes } from './lanes.ts';
 import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
 import { watchDump } from './watch-dump.ts';
@@ -31,10 +33,16 @@ export interface BackupRequest {
   endpoint: Endpoint;
   stores: readonly OpenedStore[];
   compressionLevel: number;
+  /** Connections that read rows at once. */
+  jobs: number;
+  /** Tables from this size on are divided between them. */
+  laneTableBytes: number;
+  /** How far this program stands back for others: 0 to 19. */
+  nice: number;
   excludeTables: readonly string[];
   excludeTableData: readonly string[];
   lockWaitLimitMs: number;
-  /** How long pg_dump may be silent while we read. */
+  /** How long pg_dump, or a connection that reads rows, may be silent while we read. */
   hangLimitMs: number;
   /** How long a store may take nothing before it is dropped. */
   stallLimitMs: number;
@@ -77,7 +85,9 @@ export async function runBackup(request: BackupRequest, dependencies: BackupDepe
     { id: runId, kind: 'backup', environment, database, databaseId, detail },
     async () => {
       const progress = loggingPhases(journal, runId, dependencies.progress);
-      const result = await new BackupRun(request, { ...dependencies, progress }, runId, backupId).run();
+      const giveBack = lowerPriority(request.nice);
+      const run = new BackupRun(request, { ...dependencies, progress }, runId, backupId).run();
+      const result = await run.finally(giveBack);
       const { manifest, copies, warnings } = result;
       const { bytes, rawBytes } = manifest.object;
       const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
@@ -115,6 +125,7 @@ class BackupRun {
     const open = async () => connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
     const connection = await this.#untilInterrupted(open());
     const leader = new Leader(connection, open, this.#answerLimitMs);
+    let lanes: Lanes | undefined;
     // Whatever still waits for a server that does not answer is not to outlive an interrupt.
     const cut = () => setTimeout(() => connection.connection.stream.destroy(), interruptGraceMs).unref();
     this.#deps.signal.addEventListener('abort', cut, { once: true });
@@ -132,18 +143,33 @@ class BackupRun {
       const expectedBytes = this.#expectedBytes(facts);
       const copies = await this.#prepareCopies(expectedBytes);
       const names = await this.#planNames(copies);
-      const started = await startDump(leader, this.#dumpOptions(tool, facts), {
-        ...this.#request,
-        signal: this.#deps.signal,
-      });
-      return await this.#dumpAndStore({ leader, facts, tool, excluded, expectedBytes, copies, names, started });
+      lanes = await this.#lanes(connection, facts);
+      const limits = { ...this.#request, signal: this.#deps.signal };
+      const started = await startDump(leader, lanes, this.#dumpOptions(tool, facts), limits);
+      return await this.#dumpAndStore({ leader, lanes, facts, tool, excluded, expectedBytes, copies, names, started });
     } catch (error) {
       // Ctrl-C reaches pg_dump too, which may end before we have heard of it.
       throw this.#deps.signal.aborted ? this.#deps.signal.reason : error;
     } finally {
       this.#deps.signal.removeEventListener('abort', cut);
-      await leader.end();
+      await Promise.all([leader.end(), lanes?.end()]);
     }
+  }
+
+  async #lanes(connection: Connection, { encoding, major }: ServerFacts): Promise<Lanes> {
+    const { endpoint, jobs, laneTableBytes, excludeTableData } = this.#request;
+    const looking = matchingTables(connection, excludeTableData);
+    return new Lanes({
+      endpoint,
+      applicationName: this.#applicationName,
+      jobs,
+      leastTableBytes: laneTableBytes,
+      encoding,
+      major,
+      withoutRows: await answered(connection, looking, this.#answerLimitMs),
+      answerLimitMs: this.#answerLimitMs,
+      signal: this.#deps.signal,
+    });
   }
 
   /** A connection that comes too late is ended. */
@@ -201,15 +227,15 @@ class BackupRun {
   }
 
   async #dumpAndStore(work: Work): Promise<BackupOutcome> {
-    const { leader, copies, names, started, expectedBytes } = work;
+    const { leader, lanes, copies, names, started, expectedBytes } = work;
     const fanOut = new FanOut(this.#request.stallLimitMs);
     for (const copy of copies) copy.upload(names, fanOut, expectedBytes);
-    const watch = watchDump(started.process, leader, {
+    const watch = watchDump([started.process, lanes], leader, {
       ...this.#request,
       signal: this.#deps.signal,
       onEnd: (reason) => fanOut.fail(reason),
     });
-    const warnings: string[] = [];
+    const warnings = [...lanes.warnings];
     const beside = new AbortController();
     let reading: Promise<Buffer | undefined> | undefined;
     let sealed: Sealed;
@@ -230,14 +256,15 @@ class BackupRun {
       this.#seal(sealed, manifest);
       this.#deps.progress({ phase: 'storing' });
       // What remains is the stores' own: the server need not keep old rows for us as long as that takes.
-      await leader.release().catch(() => undefined);
+      await Promise.all([leader.release().catch(() => undefined), lanes.end()]);
       fanOut.end();
     } catch (caught) {
       // What else fails when pg_dump is ended says less than why it was.
       const error: unknown = started.process.stoppedBy ?? caught;
       beside.abort(error);
       fanOut.fail(error as Error);
-      await Promise.all([started.process.stop(error as Error, leader.connection), reading]);
+      const stopping = [started.process, lanes].map(async (part) => part.stop(error as Error, leader.connection));
+      await Promise.all([...stopping, reading]);
       await Promise.all(copies.map(async (copy) => copy.settled()));
       throw error instanceof AgentError && error.code === 'NoCopyStored'
         ? new NoCopyError(this.#outcomes(copies, names.dump))
@@ -266,12 +293,13 @@ class BackupRun {
     if (copies.every((copy) => copy.failed)) signal.throwIfAborted();
   }
 
-  async #dump({ facts, started }: Work, fanOut: FanOut): Promise<DumpResult> {
+  async #dump({ facts, lanes, started }: Work, fanOut: FanOut): Promise<DumpResult> {
     const expectedRawBytes = facts.databaseBytes - facts.indexBytes;
     const begin = { phase: 'dumping' as const, expectedRawBytes };
     this.#deps.progress(begin);
     return writeDump(started.process.output(), async (bytes) => fanOut.write(bytes), {
       level: this.#request.compressionLevel,
+      lanes: lanes.work(),
       onProgress: (progress) => this.#deps.progress({ ...begin, ...progress }),
     });
   }
@@ -316,7 +344,7 @@ class BackupRun {
   }
 
   #manifest(
-    { facts, tool, names, started }: Work,
+    { facts, lanes, tool, names, started }: Work,
     result: DumpResult,
     contents: Contents,
     privileges: Buffer | undefined,
@@ -324,6 +352,7 @@ class BackupRun {
     const parts = {
       request: this.#request,
       ids: { backupId: this.#backupId, runId: this.#runId },
+      jobs: Math.max(1, lanes.count),
       startedAt: this.#startedAt,
       finishedAt: new Date(this.#deps.now()),
       facts,
@@ -349,6 +378,7 @@ class BackupRun {
 /** What the steps of one run hand to each other. */
 interface Work {
   leader: Leader;
+  lanes: Lanes;
   facts: ServerFacts;
   tool: Tool;
   excluded: number[];

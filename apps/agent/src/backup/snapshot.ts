@@ -179,6 +179,6 @@ export class Leader {
 }
 
 /** 55P03 lock_not_available; 42P01 and 3F000: dropped between the listing and the lock. */
-function isLockRefusal(error: unknown): error is Error {
+export function isLockRefusal(error: unknown): error is Error {
   return error instanceof Error && 'code' in error && ['55P03', '42P01', '3F000'].includes(String(error.code));
 }

@@ -1,15 +1,21 @@
 import { AgentError } from '../errors.ts';
-import { answered } from '../postgres/connect.ts';
-import type { DumpProcess } from './dump-process.ts';
+import { answered, type Connection } from '../postgres/connect.ts';
 import type { Leader } from './snapshot.ts';
 
+/** What a dump is made by. */
+export interface Watched {
+  /** Why it counts as hanging, where it has been silent for so long. */
+  hangs(limitMs: number, connection: Connection): Promise<AgentError | undefined>;
+  stop(reason: Error, connection?: Connection): Promise<void>;
+}
+
 export interface WatchOptions {
-  /** How long pg_dump may be silent while we read. */
+  /** How long pg_dump or a lane may be silent while we read. */
   hangLimitMs: number;
   /** How long the snapshot may be held. */
   snapshotAgeLimitMs: number;
   signal: AbortSignal;
-  /** Told before pg_dump is ended: whoever waits for a slow store would not see that it has. */
+  /** Told before they are ended: whoever waits for a slow store would not see that it has. */
   onEnd?: (reason: Error) => void;
 }
 
@@ -18,15 +24,15 @@ const longestTimerMs = 2 ** 31 - 1;
 const lookEveryMs = 5000;
 
 /**
- * Ends a dump when pg_dump hangs, the leader's connection is lost or dead, the snapshot grows too old, or the signal
+ * Ends a dump when pg_dump or a lane hangs, the leader's connection is lost or dead, the snapshot grows too old, or the signal
  * aborts.
  */
-export function watchDump(process: DumpProcess, leader: Leader, options: WatchOptions): { stop(): void } {
+export function watchDump(parts: readonly Watched[], leader: Leader, options: WatchOptions): { stop(): void } {
   const { hangLimitMs, snapshotAgeLimitMs, signal } = options;
   const { connection } = leader;
   const end = (reason: Error) => {
     options.onEnd?.(reason);
-    void process.stop(reason, connection);
+    for (const part of parts) void part.stop(reason, connection);
   };
   const interrupted = () => end(signal.reason as Error);
   const lost = () => end(connectionLost());
@@ -36,8 +42,10 @@ export function watchDump(process: DumpProcess, leader: Leader, options: WatchOp
     if (isLooking) return;
     isLooking = true;
     // Where it is not answered the connection is cut, which `lost` hears of.
-    const hang = await answered(connection, process.hangs(hangLimitMs, connection), hangLimitMs).catch(() => undefined);
+    const looks = parts.map(async (part) => part.hangs(hangLimitMs, connection));
+    const hangs = await answered(connection, Promise.all(looks), hangLimitMs).catch(() => []);
     isLooking = false;
+    const hang = hangs.find((each) => each !== undefined);
     if (hang) end(hang);
   };
   const looking = setInterval(() => void look(), Math.min(lookEveryMs, hangLimitMs));

@@ -9,17 +9,17 @@ import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
 import { clearFirst } from './clear-first.ts';
 import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
 
-/** `backup [DATABASE] [--verify] [--store NAME]` */
+/** `backup [DATABASE] [--verify] [--store NAME] [--jobs N]` */
 export async function backup(
   command: Command,
   name: string | undefined,
-  options: { verify?: boolean; store?: string[] },
+  options: { verify?: boolean; store?: string[]; jobs?: 'auto' | number },
 ): Promise<number> {
   const { host, output, progress, surroundings } = command;
   const database = databaseOf(host.configuration, name);
   checkStoreNames(database, options.store);
   await clearFirst(command, database);
-  const request = await host.backupRequest(database, options.store);
+  const request = await host.backupRequest(database, options.store, options.jobs);
   const { journal, key } = host;
   const { now, signal } = surroundings;
   let outcome: BackupOutcome;

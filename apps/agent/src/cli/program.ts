@@ -1,5 +1,5 @@
-import { Command as CommanderCommand } from 'commander';
 import { parseArguments } from '@strideiq/terminal';
+import { Command as CommanderCommand, InvalidArgumentError } from 'commander';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
@@ -55,6 +55,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   withoutFile(add('backup [database]', 'make a backup now'))
     .option('--verify', 'read every copy back when it is stored')
     .option('--store <name>', 'only into this store (may be repeated)', collect)
+    .option('--jobs <n>', 'connections that read rows at once, or auto; 1 leaves everything to pg_dump', parseJobs)
     .action(async (name: string | undefined, options) =>
       run(options, async (command) => backup(command, name, options)),
     );
@@ -100,4 +101,12 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     });
 
   return (await parseArguments(program, argv)) ?? exitCode;
+}
+
+/** As `dump.jobs` in the configuration. */
+function parseJobs(text: string): 'auto' | number {
+  if (text === 'auto') return text;
+  const jobs = Number(text);
+  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
+  throw new InvalidArgumentError('It must be auto or a whole number from 1 to 64.');
 }

@@ -1,4 +1,4 @@
-import { durationSchema, nameSchema, textSchema } from '@strideiq/configuration';
+import { durationSchema, nameSchema, sizeSchema, textSchema } from '@strideiq/configuration';
 import { z } from 'zod';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
 import { commandSchema, cronSchema, timeZoneSchema } from './values.ts';
@@ -43,8 +43,23 @@ const dumpSchema = z
     jobs: z
       .union([z.literal('auto'), z.int().min(1).max(64)], { error: 'must be auto or a whole number from 1 to 64' })
       .default('auto')
-      .describe('Connections that read rows at once; auto goes by the processors.'),
+      .describe(
+        'Connections that read rows at once, beside pg_dump: auto is 2, half of more than 4 processors, and fewer where they are busy; 1 leaves everything to pg_dump.',
+      ),
+    largeTable: sizeSchema
+      .prefault('32MB')
+      .describe('Tables from this size on are divided between those connections; pg_dump reads the others.'),
     compressionLevel: z.int().min(1).max(9).default(4).describe('Of gzip: 1 is fastest, 9 smallest.'),
+    nice: z
+      .int()
+      .min(0)
+      .max(19)
+      .default(0)
+      .describe('How far the backup stands back for other programs of this host: 0 not at all, 19 wherever they want.'),
+    uploadLimit: sizeSchema
+      .refine((bytes) => bytes > 0, 'must be more than nothing')
+      .optional()
+      .describe('Most bytes that an S3 store is sent in a second, such as 20MB. Left out: as many as it takes.'),
     exec: commandSchema
       .default([])
       .describe(
@@ -75,8 +90,10 @@ const dumpSchema = z
         "pg_dump by its path, or the directory that holds it. Left out: the newest on the host that fits the server's version.",
       ),
   })
-  .transform(({ lockWaitLimit, hangLimit, stallLimit, snapshotAgeLimit, ...rest }) => ({
+  .transform(({ lockWaitLimit, hangLimit, stallLimit, snapshotAgeLimit, largeTable, uploadLimit, ...rest }) => ({
     ...rest,
+    largeTableBytes: largeTable,
+    ...(uploadLimit === undefined ? {} : { uploadBytesPerSecond: uploadLimit }),
     lockWaitLimitMs: lockWaitLimit,
     hangLimitMs: hangLimit,
     stallLimitMs: stallLimit,

@@ -196,7 +196,7 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  const { schedule, retention, hooks, dump } = database;
+  const { schedule, retention, hooks } = database;
   const { minimumLocalCopies } = host.configuration;
   const hooked = Object.entries(hooks).filter(([, value]) => value !== undefined && value.length > 0);
   const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
@@ -217,12 +217,6 @@ function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration
       'hooks',
       `this version runs none: ${hooked.map(([name]) => name).join(', ')} are read but not run`,
       'Run them by hand around a restore; before you let anyone into data that afterRestore should mask, most of all.',
-    ],
-    [
-      typeof dump.jobs === 'number' && dump.jobs > 1,
-      'dump.jobs',
-      'this version reads with one connection: jobs is read but not followed',
-      '',
     ],
   ];
   for (const [asked, what, text, cure] of notYet) if (asked) doctor.say('warn', what, text, cure);

@@ -54,12 +54,12 @@ async function connectTo(endpoint: Endpoint, options: ConnectOptions): Promise<C
 }
 
 /**
- * The settings of our own sessions, over those of role and database; those that came with 14 and 17 only where there are. In a database without an encoding (SQL_ASCII) the
+ * The settings of our own sessions, over those of role and database: `pg` reads moments in no style but ISO. Those that came with 14 and 17 only where they exist. In a database without an encoding (SQL_ASCII) the
  * server would refuse to send names that are no UTF-8: there bytes are taken as they are.
  */
 export async function applyOwnSettings(connection: Connection): Promise<void> {
   await connection.query(
-    `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = '';
+    `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = ''; SET DateStyle = 'ISO';
      SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
       WHERE name IN ('idle_session_timeout', 'transaction_timeout');
      SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)

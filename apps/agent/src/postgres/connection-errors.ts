@@ -38,7 +38,7 @@ function judge(code: string, said: string, endpoint: Endpoint): Judgement {
       return {
         code: 'ServerUnreachable',
         what: `PostgreSQL at ${where} takes no more connections: ${said}.`,
-        cure: 'End sessions that nobody needs (`SELECT pid, state, application_name FROM pg_stat_activity`), or raise max_connections or the CONNECTION LIMIT of role and database. A backup takes up to four.',
+        cure: 'End sessions that nobody needs (`SELECT pid, state, application_name FROM pg_stat_activity`), or raise max_connections or the CONNECTION LIMIT of role and database. A backup takes up to four, and one more for each of `dump.jobs`.',
       };
     case '57P03':
       return {

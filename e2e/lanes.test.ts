@@ -1,0 +1,280 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import {
+  createOddDatabase,
+  createSampleDatabase,
+  fingerprint,
+  schemaText,
+  startPostgres,
+  startTcpProxy,
+  waitFor,
+  type PostgresCluster,
+} from '@strideiq/testkit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AgentHost, type HostOptions } from './agent-host.ts';
+import { restoreByStockTools } from './dump-text.ts';
+import { journalOf } from './raw-state.ts';
+
+/** Tables of every size read by several connections: the same rows as pg_dump writes, and a clear end in every trouble. */
+
+let cluster: PostgresCluster;
+const hosts: AgentHost[] = [];
+
+beforeAll(async () => {
+  cluster = await startPostgres();
+  await createSampleDatabase(cluster, 'sample', { scaleMb: 4 });
+  await createOddDatabase(cluster, 'odd');
+  await cluster.createDatabase('one');
+  await cluster.query(
+    'one',
+    `CREATE TABLE small (a int); INSERT INTO small VALUES (1);
+     CREATE TABLE t AS SELECT n AS a, md5(n::text) AS b FROM generate_series(1, 400000) AS n`,
+  );
+}, 120_000);
+
+afterAll(async () => {
+  for (const host of hosts) host.remove();
+  await cluster?.stop();
+});
+
+function newHost(database: string, options: Partial<HostOptions> = {}): AgentHost {
+  const dump = { jobs: 3, largeTable: '0B', ...options.dump };
+  const host = new AgentHost({ cluster, database, ...options, dump });
+  hosts.push(host);
+  return host;
+}
+
+interface BackupDocument {
+  name: string;
+  rows: number;
+  tables: number;
+  warnings: string[];
+}
+
+/** Connections that read rows, as the manifest of the host's newest backup says. */
+function jobsOf(host: AgentHost): number {
+  const text = readFileSync(host.path('LATEST.manifest.json'), 'utf8');
+  return (JSON.parse(text) as { dumpOptions: { jobs: number } }).dumpOptions.jobs;
+}
+
+/**
+ * All lines of a dump in an order of their own: rows and statements are there, whatever the order of tables and rows, and
+ * without the lines that begin and end a stretch of rows. One character for each byte.
+ */
+function linesOf(sql: string): string[] {
+  return sql
+    .split('\n')
+    .filter((line) => !/^(--.*|\\\.|\\(un)?restrict .*|COPY .* FROM stdin;|)$/.test(line))
+    .toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+async function expectTheSameLines(host: AgentHost, database: string): Promise<void> {
+  const { name, warnings } = await host.json<BackupDocument>('backup', '--verify');
+  expect(warnings).toEqual([]);
+  expect(jobsOf(host)).toBeGreaterThan(1);
+  const file = join(host.directory, 'plain.sql');
+  await cluster.runClient('pg_dump', ['--no-owner', '--no-acl', '-f', file, '-d', database]);
+  const ours = linesOf(gunzipSync(readFileSync(host.path(name))).toString('latin1'));
+  // Not toEqual: the dump would fill the report.
+  const plain = linesOf(readFileSync(file, 'latin1'));
+  expect(ours.find((line, at) => line !== plain[at])).toBeUndefined();
+  expect(ours.length).toBe(plain.length);
+}
+
+describe.each(['sample', 'odd'])('the backup of %s', (database) => {
+  test('holds the lines of a plain pg_dump, and restores to the same by the agent and by stock tools', async () => {
+    const host = newHost(database);
+    await expectTheSameLines(host, database);
+    const name = host.files().find((file) => /_\d+\.sql\.gz$/.test(file)) ?? '';
+    const expected = await fingerprint(cluster, database);
+    await host.json('restore', 'latest', '--into', `${database}_agent`, '--trust-source');
+    expect(await fingerprint(cluster, `${database}_agent`)).toEqual(expected);
+    await restoreByStockTools(cluster, host.path(name), `${database}_stock`);
+    expect(await fingerprint(cluster, `${database}_stock`)).toEqual(expected);
+    // A plain round trip is the yardstick: expressions may be printed differently after it.
+    await cluster.createDatabase(`${database}_plain`, { template: 'template0' });
+    await cluster.psql(`${database}_plain`, { file: join(host.directory, 'plain.sql') });
+    expect(await schemaText(cluster, `${database}_stock`)).toBe(await schemaText(cluster, `${database}_plain`));
+  });
+});
+
+test.each([
+  { encoding: 'LATIN1', content: `convert_from('\\x6cf6776520e9', 'LATIN1')` },
+  { encoding: 'SQL_ASCII', content: `convert_from('\\x6cf6776520e9ff80', 'SQL_ASCII')` },
+])('a database in $encoding', async ({ encoding, content }) => {
+  const database = `in_${encoding.toLowerCase()}`;
+  await cluster.createDatabase(database, { template: 'template0', encoding, locale: 'C' });
+  await cluster.query(
+    database,
+    `CREATE TABLE plain ("größe" int, "it""s" text DEFAULT 'ü'); INSERT INTO plain SELECT n, ${content} FROM generate_series(1, 1000) AS n;
+     CREATE TABLE more AS SELECT * FROM plain;
+     CREATE TABLE "läufe" (a text); INSERT INTO "läufe" SELECT ${content} FROM generate_series(1, 10)`,
+  );
+  await expectTheSameLines(newHost(database), database);
+});
+
+test('settings of the role change nothing: timeouts, styles of dates and floats, a search_path', async () => {
+  await cluster.createDatabase('styled');
+  await cluster.query(
+    'styled',
+    `CREATE ROLE styled LOGIN; GRANT pg_read_all_data TO styled;
+     ALTER ROLE styled SET statement_timeout = '300ms'; ALTER ROLE styled SET idle_in_transaction_session_timeout = '300ms';
+     ALTER ROLE styled SET datestyle = 'German'; ALTER ROLE styled SET intervalstyle = 'sql_standard';
+     ALTER ROLE styled SET extra_float_digits = -5; ALTER ROLE styled SET synchronize_seqscans = on; ALTER ROLE styled SET row_security = on;
+     CREATE SCHEMA other; CREATE TABLE public.t AS SELECT n AS a, n / 3.0::float8 AS f, '0044-03-15 BC'::date + n AS d, n * interval '1 day 2 hours' AS i,
+       repeat(md5(n::text), 8) AS b FROM generate_series(1, 30000) AS n; CREATE TABLE other.t (a int)`,
+  );
+  const proxy = await startTcpProxy({ to: { host: cluster.host, port: cluster.port } });
+  try {
+    // Slow enough for the role's timeout to strike, were it in force.
+    await proxy.set({ toClient: { bytesPerSecond: 8_000_000 } });
+    const connection = { host: proxy.host, port: proxy.port, user: 'styled' };
+    await expectTheSameLines(newHost('styled', { connection }), 'styled');
+  } finally {
+    await proxy.stop();
+  }
+});
+
+test('over TLS sockets of the server’s directory and through a command: the same rows', async () => {
+  const expected = await fingerprint(cluster, 'sample');
+  for (const [at, options] of [{ connection: { host: cluster.directory } }, { dump: { exec: ['env'] } }].entries()) {
+    const host = newHost('sample', options);
+    const { name } = await host.json<BackupDocument>('backup');
+    expect(jobsOf(host)).toBe(3);
+    await restoreByStockTools(cluster, host.path(name), `reached_${at}`);
+    expect(await fingerprint(cluster, `reached_${at}`)).toEqual(expected);
+  }
+});
+
+test('tables without rows are not read, nor those left out', async () => {
+  const host = newHost('sample', { dump: { excludeTableData: ['app.splits'], excludeTables: ['app.coach_messages'] } });
+  const { name } = await host.json<BackupDocument>('backup', '--verify');
+  expect(jobsOf(host)).toBe(3);
+  await restoreByStockTools(cluster, host.path(name), 'without');
+  const { tables } = await fingerprint(cluster, 'sample');
+  const { 'app.splits': splits, 'app.coach_messages': messages, ...others } = tables;
+  expect([splits?.rows, messages?.rows]).not.toContain(0);
+  const empty = { rows: 0, checksum: '0' };
+  expect((await fingerprint(cluster, 'without')).tables).toEqual({ ...others, 'app.splits': empty });
+});
+
+describe('connections that cannot be had', () => {
+  test.each([
+    { limit: 3, jobs: 1, says: 'Rows were read by pg_dump alone' },
+    { limit: 4, jobs: 1, says: 'Rows were read by 1 of 3 connections' },
+    { limit: 20, jobs: 3, says: undefined },
+  ])('$limit for the role: the backup is whole, and says how it was read', async ({ limit, jobs, says }) => {
+    const role = `few_${limit}`;
+    await cluster.query(
+      'postgres',
+      `CREATE ROLE ${role} LOGIN CONNECTION LIMIT ${limit}; GRANT pg_read_all_data TO ${role}`,
+    );
+    const host = newHost('one', { connection: { user: role } });
+    const { rows, warnings } = await host.json<BackupDocument>('backup', '--verify');
+    expect(rows).toBe(400_001);
+    expect(jobsOf(host)).toBe(jobs);
+    expect(warnings).toEqual(says === undefined ? [] : [expect.stringContaining(says) as string]);
+  });
+});
+
+describe('in the middle of a lane', () => {
+  const lanes = `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'strideiq-backup-%-lane-%' AND query LIKE 'COPY (SELECT a, b FROM ONLY public.t%' AND state = 'active'`;
+
+  /** A backup whose lanes are slow enough to be seen in the middle of rows. */
+  async function under<T>(dump: Record<string, unknown>, work: (slow: Slow) => Promise<T>): Promise<T> {
+    const proxy = await startTcpProxy({ to: { host: cluster.host, port: cluster.port } });
+    await proxy.set({ toClient: { bytesPerSecond: 2_000_000 } });
+    const host = newHost('one', { connection: { host: proxy.host, port: proxy.port, sslmode: 'disable' }, dump });
+    try {
+      const agent = host.start('backup');
+      await waitFor('rows on their way', async () => (await cluster.query('postgres', lanes)).length > 0, {
+        everyMs: 5,
+      });
+      return await work({ host, agent, proxy });
+    } finally {
+      await proxy.stop();
+    }
+  }
+  interface Slow {
+    host: AgentHost;
+    agent: ReturnType<AgentHost['start']>;
+    proxy: Awaited<ReturnType<typeof startTcpProxy>>;
+  }
+
+  async function expectNothingKept(host: AgentHost, state: string): Promise<void> {
+    expect(host.files()).toEqual(['strideiq-owner.json']);
+    expect(journalOf(host).at(-1)).toMatchObject({ kind: 'backup', state });
+    await waitFor('no session of the backup', async () => {
+      const sessions = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'strideiq-backup-%'`;
+      return (await cluster.query('postgres', sessions)).length === 0;
+    });
+  }
+
+  test('its session is ended: the table is named', async () => {
+    await under({}, async ({ host, agent }) => {
+      await cluster.query('postgres', `SELECT pg_terminate_backend(pid) FROM (${lanes}) AS lanes LIMIT 1`);
+      const { code, stderr } = await agent.result;
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/the rows of public\.t\b.*Nothing of this dump was kept/),
+      ]);
+      await expectNothingKept(host, 'failed');
+    });
+  });
+
+  test('its statement is cancelled: the server’s words are told', async () => {
+    await under({}, async ({ host, agent }) => {
+      await cluster.query('postgres', `SELECT pg_cancel_backend(pid) FROM (${lanes}) AS lanes LIMIT 1`);
+      const { code, stderr } = await agent.result;
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/the rows of public\.t\b.*canceling statement/)]);
+      await expectNothingKept(host, 'failed');
+    });
+  });
+
+  test('the snapshot grows too old', async () => {
+    await under({ snapshotAgeLimit: '3s' }, async ({ host, agent }) => {
+      const { code, stderr } = await agent.result;
+      expect([code, stderr]).toEqual([1, expect.stringContaining('held its snapshot')]);
+      await expectNothingKept(host, 'failed');
+    });
+  });
+
+  test('Ctrl-C', async () => {
+    await under({}, async ({ host, agent }) => {
+      agent.process.kill('SIGINT');
+      expect(await agent.result).toMatchObject({ code: 130 });
+      await expectNothingKept(host, 'cancelled');
+    });
+  });
+
+  test('a line that swallows everything', async () => {
+    await under({ hangLimit: '2s' }, async ({ host, agent, proxy }) => {
+      await proxy.set({ blackHole: true });
+      expect(await agent.result).toMatchObject({ code: 1 });
+      expect(host.files()).toEqual(['strideiq-owner.json']);
+    });
+  }, 60_000);
+});
+
+test('a migration that comes again and again: the backup begins anew, and is whole', async () => {
+  await cluster.createDatabase('moving', { template: 'one' });
+  const host = newHost('moving', { dump: { lockWaitLimit: '60s' } });
+  const migration = await cluster.connect('moving');
+  let ended = false;
+  const migrating = (async () => {
+    for (let round = 0; !ended; round++) {
+      await migration.query(`ALTER TABLE t ALTER a TYPE ${round % 2 === 0 ? 'bigint' : 'int'}`);
+      await migration.query('SELECT pg_sleep(0.2)');
+    }
+  })();
+  try {
+    // Owners and grants may have to be read while a migration waits: then they are missing, and a warning says so.
+    expect(await host.json<BackupDocument>('backup')).toMatchObject({ rows: 400_001 });
+    expect(jobsOf(host)).toBe(3);
+  } finally {
+    ended = true;
+    await migrating;
+    await migration.end();
+  }
+}, 120_000);
