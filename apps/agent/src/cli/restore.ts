@@ -8,7 +8,7 @@ import type { Command } from './run-command.ts';
 export async function restore(
   command: Command,
   reference: string,
-  options: { into?: string; database?: string; trustSource?: boolean },
+  options: { into?: string; database?: string; trustSource?: boolean; jobs?: string; toastCompression?: string },
 ): Promise<number> {
   const { host, output, progress, surroundings } = command;
   const { into } = options;
@@ -31,6 +31,8 @@ export async function restore(
       maintenance: await host.maintenanceOf(database),
       into,
       trustSource: options.trustSource ?? false,
+      jobs: jobsOf(options.jobs),
+      toastCompression: toastCompressionOf(options.toastCompression),
     },
     {
       journal: host.journal,
@@ -46,6 +48,29 @@ export async function restore(
     describe(outcome, source.dumpKey, (performance.now() - began) / 1000),
   );
   return 0;
+}
+
+/** @throws AgentError `UsageInvalid` */
+function jobsOf(given: string | undefined): number | undefined {
+  if (given === undefined || given === 'auto') return undefined;
+  if (/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(given)) return Number(given);
+  throw new AgentError(
+    'UsageInvalid',
+    `--jobs takes a number of 1 to 64, or auto, not ${JSON.stringify(given)}.`,
+    usual,
+  );
+}
+
+const usual = 'Leave it out for one session per processor, 2 to 8.';
+
+/** @throws AgentError `UsageInvalid` */
+function toastCompressionOf(given: string | undefined): string | undefined {
+  if (given === undefined || given === 'pglz' || given === 'lz4') return given;
+  throw new AgentError(
+    'UsageInvalid',
+    `--toast-compression takes pglz or lz4, not ${JSON.stringify(given)}.`,
+    'Leave it out to have values stored as the server does by itself.',
+  );
 }
 
 function describe(outcome: RestoreOutcome, name: string, seconds: number): string {

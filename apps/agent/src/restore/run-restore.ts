@@ -10,6 +10,7 @@ import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { compareObjects, compareRows, type ComparedTable } from './compare.ts';
 import { verifyCopy } from '../verify/verify-copy.ts';
+import { jobsByThemselves } from './jobs.ts';
 import { loadDump } from './load-dump.ts';
 import { Privileges } from './privileges.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
@@ -27,6 +28,10 @@ export interface RestoreRequest {
   /** Name of the new database. */
   into: string;
   trustSource: boolean;
+  /** Sessions that load at the same time; left out: as many as the machine has processors, 2 to 8. */
+  jobs?: number | undefined;
+  /** Of values that are stored out of line, where they are not to be stored as the server does by itself. */
+  toastCompression?: string | undefined;
   /** What whoever asks knows of the manifest; where it is given, no other is taken. */
   trust?: GivenTrust | undefined;
   /** What is to be said of this restore in any case. */
@@ -168,12 +173,16 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     createClosedDatabase(maintenance, scratchDatabase, manifest, server),
   );
   deps.journal.describe(runId, { scratchOid });
-  const loaded = await onScratch(work, async (connection) => {
-    const { progress, signal } = deps;
+  const { progress, signal } = deps;
+  const loaded = await loadDump(source, {
+    manifest,
+    connect: async () => connectToScratch(work),
+    jobs: request.jobs ?? jobsByThemselves(),
+    toastCompression: request.toastCompression,
+    progress,
+    signal,
     // Only a superuser still owns what it has given away.
-    const owners =
-      server.superuser && privileges ? { afterPreData: async () => privileges.applyOwners(connection) } : {};
-    return loadDump(source, connection, { manifest, progress, signal, ...owners });
+    afterPreData: server.superuser && privileges ? async (first) => privileges.applyOwners(first) : undefined,
   });
   // On a connection that has seen nothing of the dump: no open transaction, temporary table or role of its making.
   const notes: string[] = [];
@@ -214,9 +223,7 @@ async function onScratch<T>(
 ): Promise<T> {
   const { signal } = deps;
   signal.throwIfAborted();
-  const connection = await connect(withDatabase(request.maintenance, scratchDatabase), {
-    applicationName: applicationName(runId),
-  });
+  const connection = await connectToScratch({ request, scratchDatabase, runId });
   const cut = () => void endConnection(connection, 0);
   signal.addEventListener('abort', cut, { once: true });
   try {
@@ -227,6 +234,14 @@ async function onScratch<T>(
     signal.removeEventListener('abort', cut);
     await endConnection(connection);
   }
+}
+
+async function connectToScratch({
+  request,
+  scratchDatabase,
+  runId,
+}: Pick<Work, 'request' | 'scratchDatabase' | 'runId'>): Promise<Connection> {
+  return connect(withDatabase(request.maintenance, scratchDatabase), { applicationName: applicationName(runId) });
 }
 
 function privilegeNotes({ trust, request }: Work, privileges: Privileges | undefined): string[] {

@@ -1,0 +1,19 @@
+import type { Connection } from '../postgres/connect.ts';
+import type { BackupSource } from '../backups/resolve-reference.ts';
+import type { LoadSessions } from './load-sessions.ts';
+import type { LoadTally } from './load-tally.ts';
+
+/** What the parts of a load share. */
+export interface LoadContext {
+  source: BackupSource;
+  sessions: LoadSessions;
+  tally: LoadTally;
+  /** Aborted also when one of the sessions has failed. */
+  signal: AbortSignal;
+  stop: (error: unknown) => void;
+  jobs: number;
+  afterPreData: (connection: Connection) => Promise<void>;
+}
+
+/** Post-data that is longer is run as it comes. */
+export const heldPostDataBytes = 64 * 1024 * 1024;
