@@ -40,7 +40,7 @@ export async function* readChunks(
     for (const [number, chunk] of chunks.entries()) {
       const source = await ahead.take(number);
       const scanner = new DumpScanner({ settings, section: chunk.section });
-      const sql = gunzip(toAsync(source), { maxBytes: chunk.rawLength });
+      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength });
       for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
         yield { ...piece, section: chunk.section, chunk };
       }
@@ -141,6 +141,11 @@ class CheckedChunk {
   }
 }
 
-async function* toAsync(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* pieces;
+/** Small enough that what is copied of it on its way is soon used again. */
+const sliceBytes = 64 * 1024;
+
+async function* inSlices(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
+  }
 }
