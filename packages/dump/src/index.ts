@@ -16,3 +16,4 @@ export { PostDataReader, workOf, type PostDataItem, type SetStatement } from './
 export { relationKey, type RelationName } from './relation-name.ts';
 export { sessionEffect, type SessionEffect } from './session-effect.ts';
 export { frozenCopyOf, type FrozenCopy } from './frozen-copy.ts';
+export { ItemTables } from './item-tables.ts';

@@ -6,7 +6,7 @@ export interface SqlToken {
 }
 
 const whitespace = /(?:\s+|--[^\n\r]*)*/y;
-const token =
+const pattern =
   /([A-Za-z_\x80-\xff][\w$\x80-\xff]*)|"((?:[^"]|"")+)"|('(?:[^']|'')*')|(\d[\w.]*)|([^\w\s"'$\\\x80-\xff])/y;
 
 /**
@@ -17,23 +17,43 @@ export function tokensOf(sql: Buffer): SqlToken[] | undefined {
   const text = sql.toString('latin1');
   const tokens: SqlToken[] = [];
   for (let at = 0; ;) {
-    whitespace.lastIndex = at;
-    whitespace.exec(text);
-    at = whitespace.lastIndex;
-    if (at === text.length) return tokens;
-    token.lastIndex = at;
-    const [all, word, name, string, number, mark] = token.exec(text) ?? [];
-    if (all === undefined || text.startsWith('/*', at)) return undefined;
-    at += all.length;
-    // E'…', B'…', U&"…" and the like: what is quoted does not mean what it says.
-    if (word !== undefined && (text[at] === "'" || (text[at] === '&' && word.length === 1))) return undefined;
-    if (string?.includes('\\') === true) return undefined;
-    if (word !== undefined) tokens.push({ kind: 'word', text: foldCase(word) });
-    else if (name !== undefined) tokens.push({ kind: 'name', text: name.replaceAll('""', '"') });
-    else if (string !== undefined) tokens.push({ kind: 'string', text: string });
-    else if (number !== undefined) tokens.push({ kind: 'number', text: number });
-    else tokens.push({ kind: 'mark', text: mark ?? '' });
+    const found = tokenAt(text, at);
+    if (found === 'end') return tokens;
+    if (found === undefined) return undefined;
+    tokens.push(found.token);
+    at = found.end;
   }
+}
+
+/** The same up to the first place that is not understood. */
+export function leadingTokensOf(sql: Buffer): SqlToken[] {
+  const text = sql.toString('latin1');
+  const tokens: SqlToken[] = [];
+  for (let at = 0; ;) {
+    const found = tokenAt(text, at);
+    if (found === undefined || found === 'end') return tokens;
+    tokens.push(found.token);
+    at = found.end;
+  }
+}
+
+function tokenAt(text: string, from: number): { token: SqlToken; end: number } | 'end' | undefined {
+  whitespace.lastIndex = from;
+  whitespace.exec(text);
+  const at = whitespace.lastIndex;
+  if (at === text.length) return 'end';
+  pattern.lastIndex = at;
+  const [all, word, name, string, number, mark] = pattern.exec(text) ?? [];
+  if (all === undefined || text.startsWith('/*', at)) return undefined;
+  const end = at + all.length;
+  // E'…', B'…', U&"…" and the like: what is quoted does not mean what it says.
+  if (word !== undefined && (text[end] === "'" || (text[end] === '&' && word.length === 1))) return undefined;
+  if (string?.includes('\\') === true) return undefined;
+  if (word !== undefined) return { token: { kind: 'word', text: foldCase(word) }, end };
+  if (name !== undefined) return { token: { kind: 'name', text: name.replaceAll('""', '"') }, end };
+  if (string !== undefined) return { token: { kind: 'string', text: string }, end };
+  if (number !== undefined) return { token: { kind: 'number', text: number }, end };
+  return { token: { kind: 'mark', text: mark ?? '' }, end };
 }
 
 /** As the server folds an unquoted name: ASCII alone. */

@@ -61,6 +61,14 @@ export class TokenCursor {
     return undefined;
   }
 
+  /** Goes on to just behind the next unquoted word of this text; stays where there is none. */
+  skipTo(word: string): boolean {
+    const at = this.tokens.findIndex(({ kind, text }, i) => i >= this.at && kind === 'word' && text === word);
+    if (at < 0) return false;
+    this.at = at + 1;
+    return true;
+  }
+
   /** All that is left, but for the `;` that ends it. */
   rest(): SqlToken[] {
     const left = this.tokens.slice(this.at);

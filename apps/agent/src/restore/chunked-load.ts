@@ -3,14 +3,17 @@ import {
   DumpSession,
   PostDataReader,
   readChunks,
+  relationKey,
   type ChunkPiece,
   type FetchRange,
   type PostDataItem,
   type ScanSettings,
   type SettingsInForce,
 } from '@strideiq/dump';
+import { AgentError } from '../errors.ts';
 import { loadedApart, planData, type DataPlan, type RowsWork } from './data-plan.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
+import { isOfLargeObjects, itemsOf } from './left-out.ts';
 import { planLoad, type LoadWork } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
 import { runOnWorkers } from './load-workers.ts';
@@ -43,17 +46,18 @@ export class ChunkedLoad {
   }
 
   async run(): Promise<void> {
-    const { sessions, afterPreData, jobs, stop } = this.#context;
+    const { sessions, afterPreData, jobs, stop, selection } = this.#context;
     const first = await sessions.open();
     await this.#runPreData(first);
     await afterPreData(first.connection);
     // Another session could not take the place of one in which anything may have happened.
     if (!this.#follower.known) {
+      this.#assertWhole();
       await this.#runInOrder(first, [...this.#chunksOf('data'), ...this.#chunksOf('post-data')]);
       return;
     }
     const made = await sessions.look(readMadeObjects);
-    this.#data = planData(this.#manifest, made);
+    this.#data = planData(this.#manifest, made, selection && (selection.tables ?? new Set()));
     this.#isApart = loadedApart(this.#data);
     const items = await this.#readItems();
     const restRawBytes = this.#chunksAt(this.#data.rest).reduce((sum, { rawLength }) => sum + rawLength, 0);
@@ -67,6 +71,7 @@ export class ChunkedLoad {
 
   async #runPreData(session: LoadSession): Promise<void> {
     for await (const piece of this.#read(this.#chunksOf('pre-data'))) {
+      if (this.#context.selection && isOfLargeObjects(piece.toc)) continue;
       if (piece.kind === 'statement') this.#follower.follow(piece.sql);
       await runPiece(session, piece);
     }
@@ -100,20 +105,40 @@ export class ChunkedLoad {
     const places = [...new Set([...this.#data.rest, ...this.#passed])].toSorted((a, b) => a - b);
     await session.set(this.#settings);
     for await (const piece of this.#read(this.#chunksAt(places))) {
-      const place = this.#placeOf.get(piece.chunk) ?? 0;
-      if (piece.kind === 'statement' || !this.#isApart(place, piece.table)) await runPiece(session, piece);
+      if (this.#isOfRest(piece)) await runPiece(session, piece);
     }
+  }
+
+  #isOfRest(piece: ChunkPiece): boolean {
+    const { selection } = this.#context;
+    if (piece.kind === 'statement') return selection === undefined;
+    if (this.#isApart(this.#placeOf.get(piece.chunk) ?? 0, piece.table)) return false;
+    return selection === undefined || (selection.tables?.has(relationKey(piece.table)) ?? false);
   }
 
   /** Post-data as items; undefined where it is not what pg_dump writes, or more than is held. */
   async #readItems(): Promise<readonly PostDataItem[] | undefined> {
+    const { selection, tally } = this.#context;
+    if (selection && !selection.postData) return [];
     const reader = new PostDataReader(this.#follower);
     for await (const piece of this.#read(this.#chunksOf('post-data'))) {
-      if (piece.kind === 'copy') return undefined;
-      reader.add(piece.sql, piece.toc);
-      if (!this.#follower.known || reader.bytes > heldPostDataBytes) return undefined;
+      if (piece.kind === 'statement') reader.add(piece.sql, piece.toc);
+      if (piece.kind === 'statement' && this.#follower.known && reader.bytes <= heldPostDataBytes) continue;
+      this.#assertWhole();
+      return undefined;
     }
-    return reader.items;
+    if (!selection) return reader.items;
+    return itemsOf(reader.items, selection, this.#follower.scan.clientEncoding, (text) => tally.note(text));
+  }
+
+  /** Only of what pg_dump writes can a part be told from the rest. */
+  #assertWhole(): void {
+    if (!this.#context.selection) return;
+    throw new AgentError(
+      'RestoreFailed',
+      `${this.#context.source.dumpKey} holds statements that no pg_dump writes, or more of them than are held: no part of it can be restored alone.`,
+      'Restore all of it, and take from there what is needed.',
+    );
   }
 
   async #runInOrder(session: LoadSession, chunks: readonly Chunk[]): Promise<void> {

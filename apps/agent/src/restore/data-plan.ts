@@ -61,7 +61,11 @@ export function planData(
   }
   const rows: RowsWork[] = [];
   const shared = new Map<number, { tables: Set<string>; rawBytes: number }>();
-  const rest = new Set(chunks.keys().filter((at) => chunks[at]?.section === 'data' && !chunks[at].rows?.length));
+  const rest = new Set<number>();
+  for (const [place, { section, rows: held = [] }] of chunks.entries()) {
+    // What is no row belongs to the whole.
+    if (section === 'data' && held.length === 0 && !wanted) rest.add(place);
+  }
   for (const [table, key] of keys.entries()) {
     const relation = relations.get(key);
     const at = places[table] ?? [];

@@ -2,6 +2,7 @@ import type { Connection } from '../postgres/connect.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { LoadSessions } from './load-sessions.ts';
 import type { LoadTally } from './load-tally.ts';
+import type { Selection } from './selection.ts';
 
 /** What the parts of a load share. */
 export interface LoadContext {
@@ -12,6 +13,8 @@ export interface LoadContext {
   signal: AbortSignal;
   stop: (error: unknown) => void;
   jobs: number;
+  /** Left out: all of it. */
+  selection: Selection | undefined;
   afterPreData: (connection: Connection) => Promise<void>;
 }
 

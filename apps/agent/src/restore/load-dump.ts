@@ -6,6 +6,7 @@ import { ChunkedLoad } from './chunked-load.ts';
 import type { LoadContext } from './load-context.ts';
 import { LoadSessions } from './load-sessions.ts';
 import { LoadTally, type LoadResult } from './load-tally.ts';
+import type { Selection } from './selection.ts';
 import { loadStream } from './streamed-load.ts';
 
 export interface LoadOptions {
@@ -17,6 +18,8 @@ export interface LoadOptions {
   jobs: number;
   /** Of values that are stored out of line; left out: as the server does by itself. */
   toastCompression?: string | undefined;
+  /** A part of the backup; only with a manifest. Left out: all of it. */
+  selection?: Selection | undefined;
   progress: ReportProgress;
   signal: AbortSignal;
   /** Called once the tables, types and functions are there, and before any row is. */
@@ -41,6 +44,7 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
     signal,
     stop: (error) => failure.abort(error),
     jobs,
+    selection: options.selection,
     afterPreData: options.afterPreData ?? (async () => undefined),
   };
   try {

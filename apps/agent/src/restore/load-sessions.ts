@@ -1,3 +1,4 @@
+import { AgentError } from '../errors.ts';
 import { endConnection, type Connection } from '../postgres/connect.ts';
 import { LoadSession, type LoadSessionOptions } from './load-session.ts';
 
@@ -41,6 +42,17 @@ export class LoadSessions {
     );
     if (toastCompression !== undefined) await session.runOwn(`SET default_toast_compression = ${toastCompression}`);
     return session;
+  }
+
+  /** One more beside those that there are, where the server lets it in. */
+  async openAnother(): Promise<LoadSession | undefined> {
+    try {
+      return await this.open();
+    } catch (error) {
+      if (!(error instanceof AgentError && error.code === 'ServerUnreachable')) throw error;
+      this.#options.tally.note(`Fewer than ${this.#settings.jobs} sessions loaded at the same time: ${error.message}`);
+      return undefined;
+    }
   }
 
   /** A connection that has seen nothing of the dump, for a short look. */

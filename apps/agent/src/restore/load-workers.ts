@@ -21,7 +21,8 @@ export async function runOnWorkers(
   await Promise.all(
     Array.from({ length: count }, async (_, at) => {
       try {
-        await workers.work(at === 0 ? first : await sessions.open());
+        const session = at === 0 ? first : await sessions.openAnother();
+        if (session) await workers.work(session);
       } catch (error) {
         failures.push(error);
         workers.stop();
