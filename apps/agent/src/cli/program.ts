@@ -77,6 +77,18 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--into <name>', 'name of the new database')
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
     .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
+    .option(
+      '--table <schema.name>',
+      'all definitions, but the rows and indexes of this table alone (may be repeated)',
+      collect,
+    )
+    .option('--rows-only', 'with --table: without indexes, keys and triggers')
+    .option('--schema-only', 'all definitions, and no rows')
+    .option('--jobs <n>', 'sessions that load at the same time (default: auto, one per processor, 2 to 8)')
+    .option(
+      '--toast-compression <method>',
+      'pglz or lz4: how long values are stored in the new database, whatever the server does by itself (lz4 is faster)',
+    )
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
     );
