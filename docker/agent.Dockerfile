@@ -48,7 +48,7 @@ FROM base
 COPY --from=clients /usr/share/keyrings/ /usr/share/keyrings/
 COPY --from=clients /etc/apt/sources.list.d/ /etc/apt/sources.list.d/
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libpq5 \
+    && apt-get install --yes --no-install-recommends libpq5 libdeflate0 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 # Without Debian's wrapper /usr/bin/pg_dump, which needs perl and always takes the newest.
 COPY --from=clients /clients/ /usr/lib/postgresql/

@@ -46,6 +46,8 @@ export interface HostOptions {
   environment?: string;
   /** Address of the control plane that the file names. */
   controlPlane?: string;
+  /** Default: the file does not say. */
+  trustBackups?: boolean;
   /** More stores of the file, which the database does not back up to. */
   moreStores?: Record<string, unknown>;
   /** More databases of the file, as they stand there. */
@@ -93,7 +95,9 @@ export class AgentHost {
     const configuration = {
       version: 1,
       environment: this.environment,
-      ...(options.controlPlane === undefined ? {} : { controlPlane: { url: options.controlPlane } }),
+      ...(options.controlPlane === undefined
+        ? {}
+        : { controlPlane: { url: options.controlPlane, trustBackups: options.trustBackups } }),
       stateDir: this.stateDirectory,
       stores: { local: { type: 'directory', path: this.backupDirectory }, ...withS3, ...options.moreStores },
       databases: {

@@ -74,9 +74,13 @@ test('the agent’s bundle knows its version, migrates its journal, and makes a 
   const backups = join(directory, 'backups-of-one');
   const place = ['--database-url', url, '--backup-dir', backups, '--environment', 'test', '--state-dir', state];
   const made = await agent.run('backup', '--verify', '--json', ...place);
-  expect(JSON.parse(made)).toMatchObject({ verifications: [{ state: 'verified' }] });
+  expect(JSON.parse(made)).toMatchObject({ verifications: [{ state: 'verified' }], compressor: 'libdeflate' });
   expect(existsSync(join(state, 'journal.db'))).toBe(true);
   expect(readdirSync(backups).filter((name) => name.endsWith('.sql.gz')).length).toBeGreaterThan(0);
+
+  rmSync(join(directory, 'agent', 'node_modules', 'koffi'), { recursive: true });
+  const withoutIt = await agent.run('backup', '--verify', '--json', ...place);
+  expect(JSON.parse(withoutIt)).toMatchObject({ verifications: [{ state: 'verified' }], compressor: 'zlib' });
 });
 
 test('the control plane’s bundle is well as its image’s health check sees it, and enrols the agent’s', async () => {

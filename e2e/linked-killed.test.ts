@@ -5,7 +5,7 @@ import type { PostgresCluster, TcpProxy } from '@strideiq/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentHost, type RunningAgent } from './agent-host.ts';
 import { ControlPlaneServer, ended, type Run } from './control-plane-server.ts';
-import { expectNothingLeft, expectTrueOutcomes, rawDirectory, reportsOf } from './raw-state.ts';
+import { expectNothingLeft, expectTrueOutcomes, journalOf, rawDirectory, reportsOf } from './raw-state.ts';
 import { long, randomFrom, seed } from './seeded-random.ts';
 
 /**
@@ -21,6 +21,8 @@ const askedPerRound = 5;
 let cluster: PostgresCluster;
 let server: ControlPlaneServer;
 let proxy: TcpProxy;
+/** Every run that was ever asked for; nothing here begins one by itself. */
+const askedFor = new Set<string>();
 const fleet: { host: AgentHost; daemon: RunningAgent; agentId: string; databaseId: string }[] = [];
 
 beforeAll(async () => {
@@ -48,6 +50,7 @@ beforeAll(async () => {
   await Promise.all([enrolNext(), enrolNext()]);
   const first = await Promise.all(fleet.map(async ({ databaseId }) => server.ask('/backups', { databaseId })));
   for (const runId of first) {
+    askedFor.add(runId);
     const run = await server.ended(runId);
     if (run.state !== 'succeeded') throw new Error(`a first backup ${run.state}: ${JSON.stringify(run['error'])}`);
   }
@@ -89,6 +92,7 @@ describe(`killed at random, seed ${seed}`, () => {
     const again = await Promise.all(chosen.map(async (each, nth) => askUntilTaken(each, `round-${at}-${nth}`)));
     expect(again).toEqual(runIds);
     for (const runId of runIds) {
+      askedFor.add(runId);
       const { state, error } = await server.ended(runId);
       const code = (error as { code: string } | null)?.code ?? null;
       // Nothing fails here but by being killed.
@@ -173,6 +177,10 @@ async function expectConverged(): Promise<void> {
     { timeoutMs: 90_000, everyMs: 200 },
   );
   expect(open).toEqual({ runs: [], missing: [] });
+  const known = server.rows<Run>('SELECT id FROM runs').map(({ id }) => id);
+  expect(known.toSorted()).toEqual([...askedFor].toSorted());
+  const done = fleet.flatMap(({ host }) => journalOf(host).map(({ id }) => id));
+  expect(done.filter((id) => !askedFor.has(id))).toEqual([]);
   for (const { host, agentId } of fleet) {
     const told = reportsOf(host);
     const recorded = server.rows<{ answer: string }>('SELECT answer FROM reports WHERE agent_id = ?', agentId);

@@ -97,7 +97,13 @@ async function exchange(): Promise<Crossed[]> {
       s3: bucket,
       controlPlane: wire.url,
     });
-    const target = new AgentHost({ cluster, database: 'other', environment: 'staging', controlPlane: wire.url });
+    const target = new AgentHost({
+      cluster,
+      database: 'other',
+      environment: 'staging',
+      controlPlane: wire.url,
+      trustBackups: true,
+    });
     hosts.push(source, target);
     for (const host of hosts) daemons.push(await controlPlane.enrol(host, wire.url));
     const [from, to] = [await controlPlane.connected(source), await controlPlane.connected(target)];

@@ -47,6 +47,8 @@ beforeAll(async () => {
     database: 'running_app',
     environment: 'staging',
     controlPlane: server.url,
+    trustBackups: true,
+    allow: ['restoreFresh', 'cancel'],
   });
   for (const host of [productionHost, stagingHost]) daemons.push(await server.enrol(host));
   ids = { production: await server.connected(productionHost), staging: await server.connected(stagingHost) };
@@ -241,18 +243,23 @@ test('a copy that only a directory of another host holds cannot be reached, and 
   expect(body['detail']).toContain(productionHost.backupDirectory);
 });
 
-test('the host has the last word: what it does not allow is refused before anything is made', async () => {
-  const before = server.rows('SELECT id FROM runs').length;
-  const { status, body } = await server.request('POST', '/restores', {
-    body: {
-      databaseId: ids.production.databaseId,
-      latest: true,
-      target: { agentId: ids.production.agentId, mode: 'inPlace', database: 'running_app' },
-      confirm: 'running_app',
+test.each([
+  ['a backup on a host that allows none', () => ['/backups', { databaseId: ids.staging.databaseId }], 'agent.yaml'],
+  [
+    'a restore in place, which no host allows by itself',
+    () => {
+      const target = { agentId: ids.production.agentId, mode: 'inPlace', database: 'running_app' };
+      return ['/restores', { databaseId: ids.production.databaseId, latest: true, target, confirm: 'running_app' }];
     },
+    'inPlace',
+  ],
+] as const)('%s is refused before anything is made', async (_, request, why) => {
+  const before = server.rows('SELECT id FROM runs').length;
+  const [path, body] = request();
+  expect(await server.request('POST', path as string, { body })).toMatchObject({
+    status: 409,
+    body: { code: 'ActionNotAllowed', detail: expect.stringContaining(why) as string },
   });
-  expect(status).toBe(409);
-  expect(body['detail']).toEqual(expect.any(String));
   expect(server.rows('SELECT id FROM runs')).toHaveLength(before);
 });
 

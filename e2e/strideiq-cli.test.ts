@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { join } from 'node:path';
 import {
   createSampleDatabase,
   fingerprint,
@@ -8,6 +9,7 @@ import {
   waitFor,
 } from '@strideiq/testkit';
 import type { PostgresCluster } from '@strideiq/testkit';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentHost, type RunningAgent } from './agent-host.ts';
 import { CliUser, cliProgram, resultOf } from './cli-user.ts';
@@ -125,6 +127,26 @@ test('without --watch the run is named, and followed line by line', async () => 
   expect(lines.flatMap(({ log }) => log?.text ?? [])).toEqual(shown.log.map(({ text }) => text));
   const table = await user.run(['runs', '--database', 'staging/running_app', '--kind', 'backup']);
   expect(table.stdout).toMatch(new RegExp(`backup +staging/running_app +succeeded +.*first admin +${runId}$`, 'm'));
+});
+
+test('a backup that a wrong clock has dated in the future is not the latest', async () => {
+  const [right, wrong] = [await backup(), await backup()];
+  const catalog = new Database(join(server.dataDirectory, 'catalog.db'), { timeout: 10_000 });
+  const move = (ms: number) =>
+    catalog
+      .prepare(
+        'UPDATE backups SET host_finished_at = host_finished_at + ?, host_snapshot_at = host_snapshot_at + ? WHERE id = ?',
+      )
+      .run(ms, ms, wrong.backupId);
+  move(86_400_000);
+  try {
+    const args = ['latest', '--database', 'production/running_app', '--watch'];
+    expect(await user.json<Run>('verify', ...args)).toMatchObject({ backupId: right.backupId });
+    expect(await user.json<Run>('restore', ...args, '--into', 'by_clock')).toMatchObject({ backupId: right.backupId });
+  } finally {
+    move(-86_400_000);
+    catalog.close();
+  }
 });
 
 test('work that fails ends with 1 and says why', async () => {

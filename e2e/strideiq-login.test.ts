@@ -213,6 +213,20 @@ describe('keys and tokens', () => {
     expect(readFileSync(file, 'utf8').trim()).toBe(key);
   });
 
+  test('a key that cannot be written down does not go on to hold', async () => {
+    await loggedIn();
+    const file = join(user.home, 'full.key');
+    const create = ['keys', 'create', '--role', 'viewer', '--all-environments', '--name', 'full', '--key-file', file];
+    // No file may grow, as on a full disk.
+    const limited = ['-c', 'trap "" XFSZ; ulimit -f 0; exec "$@"', 'sh', process.execPath, cliProgram, ...create];
+    const { code, stderr } = await resultOf(spawn('sh', limited, { env: user.env }));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: The key cannot be written down: .*It was revoked again\.$/m);
+    expect(existsSync(file)).toBe(false);
+    const { items } = await user.json<{ items: { name: string; revokedAt: string | null }[] }>('keys', 'list');
+    expect(items.find(({ name }) => name === 'full')?.revokedAt).toEqual(expect.any(String));
+  });
+
   test('a key is revoked by its name, and never named by itself', async () => {
     await loggedIn();
     await user.json('keys', 'create', '--name', 'leaving', '--role', 'viewer', '--all-environments');

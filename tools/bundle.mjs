@@ -16,9 +16,14 @@ import { repository } from './programs.mjs';
 const sources = '../src/main.ts';
 const bundled = './main.js';
 
+/** koffi keeps what is native in a package for each kind of machine. */
+const koffiPart = `@koromix/koffi-${process.platform}-${process.arch}`;
+
 /** Packages with native parts, which no bundle can hold, and the files that they need of themselves. */
 const native = {
   'better-sqlite3': ['package.json', 'LICENSE', 'lib', `prebuilds/${process.platform}-${process.arch}.node`],
+  koffi: ['package.json', 'LICENSE.txt', 'index.js', 'src/koffi/index.js', 'src/koffi/src/static.js'],
+  [koffiPart]: ['package.json', 'index.js', `${process.platform}_${process.arch}`],
 };
 
 async function bundle(app, folder) {
@@ -26,6 +31,9 @@ async function bundle(app, folder) {
   const { name, version, license, bin } = JSON.parse(readFileSync(join(room, 'package.json'), 'utf8'));
   const imports = await buildMain(room, folder);
   for (const each of imports) copyNative(each, folder);
+  // The program does without where npm had none for this kind of machine.
+  if (imports.includes('koffi') && existsSync(join(repository, 'node_modules', koffiPart)))
+    copyNative(koffiPart, folder);
   copyMigrations(room, folder);
   const [[program, launcher]] = Object.entries(bin);
   const text = readFileSync(join(room, launcher), 'utf8');
@@ -59,7 +67,10 @@ async function buildMain(room, folder) {
       rolldownOptions: { output: { entryFileNames: basename(bundled), codeSplitting: false } },
     },
   });
-  return output.flatMap(({ imports = [] }) => imports).filter((name) => !isBuiltin(name));
+  const imported = output.flatMap(({ imports = [], dynamicImports = [] }) => [...imports, ...dynamicImports]);
+  // What the program loads late from its own code is in the same file.
+  const own = output.map(({ fileName }) => fileName);
+  return [...new Set(imported)].filter((name) => !isBuiltin(name) && !own.includes(name));
 }
 
 function copyNative(name, folder) {

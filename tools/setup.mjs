@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Installs what this checkout lacks: `node tools/setup.mjs [--for quickstart|test]`. The entry scripts run it first, so
+ * Installs what this checkout lacks: `node tools/setup.mjs [--for quickstart|test|bench]`. The entry scripts run it first, so
  * it says nothing and takes no time where all is there.
  *
  * As root on Debian and its kin it installs the system's packages; elsewhere it prints what to install and ends with 2.
@@ -57,10 +57,44 @@ const needs = {
     fedora: ['curl'],
     homebrew: [],
   },
+  libdeflate: {
+    what: 'libdeflate, which compresses faster than zlib',
+    isThere: () =>
+      libraryDirectories().some((directory) =>
+        ['libdeflate.so.0', 'libdeflate.dylib'].some((file) => existsSync(join(directory, file))),
+      ),
+    debian: () => ['libdeflate0'],
+    fedora: ['libdeflate'],
+    homebrew: ['libdeflate'],
+  },
+  pigz: {
+    what: 'pigz, gzip on several processors, to compare with',
+    isThere: () => inPath('pigz'),
+    debian: () => ['pigz'],
+    fedora: ['pigz'],
+    homebrew: ['pigz'],
+  },
 };
 
-/** The quickstart uses Ceph where it is installed, and does without where it is not. */
-const purposes = { quickstart: ['postgres'], test: ['postgres', 'ceph', 'network', 'processes', 'curl'] };
+/** The quickstart uses Ceph and libdeflate where they are installed, and does without where they are not. */
+const purposes = {
+  quickstart: ['postgres'],
+  test: ['postgres', 'ceph', 'network', 'processes', 'curl', 'libdeflate'],
+  // The AWS CLI too, where it is there already; it is too much to install for a line of a table.
+  bench: ['postgres', 'ceph', 'libdeflate', 'pigz'],
+};
+
+/** Where shared libraries stand; Debian has a folder more for each kind of machine. */
+function libraryDirectories() {
+  const machines = existsSync('/usr/lib') ? readdirSync('/usr/lib').filter((name) => name.includes('-linux-')) : [];
+  return [
+    ...machines.map((name) => join('/usr/lib', name)),
+    '/usr/lib',
+    '/usr/lib64',
+    '/usr/local/lib',
+    '/opt/homebrew/lib',
+  ];
+}
 
 function postgresDirectories() {
   const below = (parent, rest) =>

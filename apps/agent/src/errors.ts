@@ -26,6 +26,7 @@ export type AgentErrorCode =
   // finding and judging backups
   | 'BackupNotFound'
   | 'VerificationFailed'
+  | 'TableNotFound'
   // restoring
   | 'TargetExists'
   | 'TargetInvalid'
@@ -76,7 +77,7 @@ const usage = new Set([
   'PlainTextRefused',
   'EnvironmentMismatch',
 ]);
-const notFound = new Set(['BackupNotFound']);
+const notFound = new Set(['BackupNotFound', 'TableNotFound']);
 
 /** 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted (contract.md). */
 export function exitCodeOf(error: unknown): 1 | 2 | 3 | 130 {

@@ -1,4 +1,5 @@
-import { Command as CommanderCommand, CommanderError } from 'commander';
+import { Command as CommanderCommand } from 'commander';
+import { parseArguments } from '@strideiq/terminal';
 import { addCommands, type Handlers } from './command-tree.ts';
 import { runAlone, runCommand } from './run-command.ts';
 import { cliVersion } from './version.ts';
@@ -24,16 +25,7 @@ export async function runProgram(argv: readonly string[], env: NodeJS.ProcessEnv
       exitCode = await runCommand(options, env, work);
     },
   });
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // commander has printed its text: help and version are no failures.
-    if (error.exitCode === 0) return 0;
-    if (argv.includes('--json')) printUsageError(error.message);
-    return 2;
-  }
-  return exitCode;
+  return (await parseArguments(program, argv)) ?? exitCode;
 }
 
 /** The whole tree of commands, whatever they do: what `completion` reads too. */
@@ -46,10 +38,4 @@ export function buildProgram(handlers: Handlers): CommanderCommand {
     .addHelpText('after', afterHelp);
   addCommands(program, handlers);
   return program;
-}
-
-/** For programs, what commander has told people on standard error. */
-function printUsageError(said: string): void {
-  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
-  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
 }

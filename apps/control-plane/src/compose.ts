@@ -4,6 +4,7 @@ import { AgentGateway } from './agents/agent-gateway.ts';
 import type { ApiParts } from './api/context.ts';
 import { Followers } from './api/followers.ts';
 import { openCatalog, type Catalog } from './catalog/open-catalog.ts';
+import { ServerLock } from './catalog/server-lock.ts';
 import type { ControlPlaneConfiguration } from './configuration/index.ts';
 import { SourceUrls } from './copies/source-urls.ts';
 import { Enrolment } from './enrolment/enrolment.ts';
@@ -44,10 +45,12 @@ interface Built {
 export class ControlPlane {
   readonly #configuration: ControlPlaneConfiguration;
   readonly #built: Built;
+  readonly #lock: ServerLock;
 
-  private constructor(configuration: ControlPlaneConfiguration, built: Built) {
+  private constructor(configuration: ControlPlaneConfiguration, built: Built, lock: ServerLock) {
     this.#configuration = configuration;
     this.#built = built;
+    this.#lock = lock;
   }
 
   get app(): FastifyInstance {
@@ -65,16 +68,23 @@ export class ControlPlane {
 
   /**
    * Opens the catalog and builds everything on it; it does not listen yet.
-   * @throws ControlPlaneError `DataUnusable`; ConfigurationError for what TLS needs
+   * @throws ControlPlaneError `DataUnusable`, `CatalogInUse`; ConfigurationError for what TLS needs
    */
   static async open(configuration: ControlPlaneConfiguration, surroundings: Surroundings): Promise<ControlPlane> {
     const { tls, dataDir } = configuration;
     const pems = tls === undefined ? undefined : await readTls(tls);
     const catalog = openCatalog(dataDir);
+    let lock: ServerLock | undefined;
     try {
-      return await ControlPlane.#build(configuration, surroundings, catalog, pems);
+      lock = new ServerLock(dataDir);
+      return new ControlPlane(
+        configuration,
+        await ControlPlane.#build(configuration, surroundings, catalog, pems),
+        lock,
+      );
     } catch (error) {
       catalog.$client.close();
+      lock?.release();
       throw error;
     }
   }
@@ -84,7 +94,7 @@ export class ControlPlane {
     { env, now, logDestination }: Surroundings,
     catalog: Catalog,
     tls: { cert: string; key: string } | undefined,
-  ): Promise<ControlPlane> {
+  ): Promise<Built> {
     const { dataDir, logLevel, rateLimit, stores, trustedProxies } = configuration;
     const secrets = new Set<string>();
     const log = openLog({
@@ -122,7 +132,7 @@ export class ControlPlane {
       ...(tls === undefined ? {} : { tls }),
     });
     const sweeper = new Sweeper(shared);
-    return new ControlPlane(configuration, { app, parts, sweeper, ownStores, stopping, adminKeyFile });
+    return { app, parts, sweeper, ownStores, stopping, adminKeyFile };
   }
 
   /**
@@ -154,6 +164,7 @@ export class ControlPlane {
       clearTimeout(timer);
       ownStores.close();
       parts.catalog.$client.close();
+      this.#lock.release();
     }
   }
 }

@@ -8,6 +8,7 @@ import { CodedError, type Chunk } from '@strideiq/core';
  * - `StatementTooLong`: one statement is longer than the caller holds in memory.
  * - `NotGzip`, `DumpCorrupt`, `DumpExpandsTooFar`: about the compression.
  * - `ChunkCorrupt`: a chunk is not what its manifest says.
+ * - `CompressionFailed`: the compressor gave nothing.
  */
 export type DumpErrorCode =
   | 'DumpTruncated'
@@ -17,7 +18,8 @@ export type DumpErrorCode =
   | 'NotGzip'
   | 'DumpCorrupt'
   | 'DumpExpandsTooFar'
-  | 'ChunkCorrupt';
+  | 'ChunkCorrupt'
+  | 'CompressionFailed';
 
 /** An error of this package. */
 export class DumpError extends CodedError<DumpErrorCode> {}

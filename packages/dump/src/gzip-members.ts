@@ -1,8 +1,5 @@
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { DumpFile, OpenChunk } from './dump-file.ts';
-
-const compress = promisify(gzip);
+import { compressMember } from './member-compressor.ts';
 
 export interface GzipMembersOptions {
   level: number;
@@ -93,10 +90,7 @@ export class GzipMembers {
   private async ship(): Promise<void> {
     this.file.throwFailure();
     const { block, chunk } = this;
-    const raw = block.subarray(0, this.used);
-    // Output that fits into one buffer takes one trip to the thread pool; deflate never grows by more than this.
-    const chunkSize = raw.length + (raw.length >>> 8) + 256;
-    const member = compress(raw, { level: this.options.level, chunkSize });
+    const member = compressMember(block.subarray(0, this.used), this.options.level);
     this.compressing.add(member);
     this.fly(this.deliver(member, block, this.flights.at(-1), chunk));
     this.used = 0;

@@ -1,6 +1,7 @@
 export type { CopyHeader } from './copy-header.ts';
 export * from './errors.ts';
 export { gunzip, type GunzipOptions } from './gunzip.ts';
+export { memberCompressor } from './member-compressor.ts';
 export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
 export { DumpScanner, type ScannerOptions } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
@@ -11,3 +12,10 @@ export type { RowsWriter } from './rows-writer.ts';
 export { writeDump, type DumpResult, type Lane, type WriteDumpOptions, type WriteProgress } from './write-dump.ts';
 export { readChunks, type ChunkPiece, type FetchRange, type ReadChunksOptions } from './read-chunks.ts';
 export { verifyDump, type ExpectedDump, type VerifyResult } from './verify-dump.ts';
+export { DumpSession, type SettingsInForce } from './dump-session.ts';
+export type { ItemWork } from './item-work.ts';
+export { PostDataReader, workOf, type PostDataItem, type SetStatement } from './post-data.ts';
+export { relationKey, type RelationName } from './relation-name.ts';
+export { sessionEffect, type SessionEffect } from './session-effect.ts';
+export { frozenCopyOf, type FrozenCopy } from './frozen-copy.ts';
+export { ItemTables } from './item-tables.ts';

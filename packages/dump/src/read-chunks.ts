@@ -12,6 +12,8 @@ export type FetchRange = (offset: number, length: number) => Promise<AsyncIterab
 export interface ReadChunksOptions {
   /** Compressed bytes up to which a chunk is held in memory: 32 MiB. A larger one, of one huge row, is fetched twice. */
   heldBytes?: number;
+  /** Compressed bytes up to which the next chunk is fetched while the one before is still read: 0. */
+  aheadBytes?: number;
   /** As in `readDump`. */
   statementLimitBytes?: number;
   /** As in force before the first of the chunks; what a dump begins with if left out. */
@@ -33,19 +35,59 @@ export async function* readChunks(
   options: ReadChunksOptions = {},
 ): AsyncGenerator<ChunkPiece> {
   let { settings } = options;
-  for (const [number, chunk] of chunks.entries()) {
-    const checked = new CheckedChunk(number, chunk, fetch);
-    const held = chunk.length <= (options.heldBytes ?? defaultHeldBytes);
-    const source = held ? [await checked.hold()] : await checked.checkFirst();
-    const scanner = new DumpScanner({ settings, section: chunk.section });
-    const sql = gunzip(toAsync(source), { maxBytes: chunk.rawLength });
-    for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
-      yield { ...piece, section: chunk.section, chunk };
+  const ahead = new ChunksAhead(chunks, fetch, options);
+  try {
+    for (const [number, chunk] of chunks.entries()) {
+      const source = await ahead.take(number);
+      const scanner = new DumpScanner({ settings, section: chunk.section });
+      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength });
+      for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
+        yield { ...piece, section: chunk.section, chunk };
+      }
+      if (scanner.offset !== chunk.rawLength) {
+        throw chunkCorrupt(number, chunk, `holds ${scanner.offset} bytes of SQL where ${chunk.rawLength} were written`);
+      }
+      ({ settings } = scanner);
     }
-    if (scanner.offset !== chunk.rawLength) {
-      throw chunkCorrupt(number, chunk, `holds ${scanner.offset} bytes of SQL where ${chunk.rawLength} were written`);
+  } finally {
+    await ahead.end();
+  }
+}
+
+/** Fetches chunks in their order, one of them before it is asked for. */
+class ChunksAhead {
+  private readonly chunks: readonly Chunk[];
+  private readonly fetch: FetchRange;
+  private readonly heldBytes: number;
+  private readonly aheadBytes: number;
+  private next: Promise<Buffer> | undefined;
+
+  constructor(chunks: readonly Chunk[], fetch: FetchRange, options: ReadChunksOptions) {
+    this.chunks = chunks;
+    this.fetch = fetch;
+    this.heldBytes = options.heldBytes ?? defaultHeldBytes;
+    this.aheadBytes = options.aheadBytes ?? 0;
+  }
+
+  /** The chunk of that place, which is the one after the one that was taken last. */
+  async take(number: number): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array>> {
+    const chunk = this.chunks[number] as Chunk;
+    const checked = new CheckedChunk(number, chunk, this.fetch);
+    const held = chunk.length <= this.heldBytes;
+    const source = held ? [await (this.next ?? checked.hold())] : await checked.checkFirst();
+    this.next = undefined;
+    const following = this.chunks[number + 1];
+    if (following && following.length <= Math.min(this.aheadBytes, this.heldBytes)) {
+      this.next = new CheckedChunk(number + 1, following, this.fetch).hold();
+      // Whoever takes it hears of its error.
+      this.next.catch(() => undefined);
     }
-    ({ settings } = scanner);
+    return source;
+  }
+
+  /** Nobody will take what is under way. */
+  async end(): Promise<void> {
+    await this.next?.catch(() => undefined);
   }
 }
 
@@ -99,6 +141,11 @@ class CheckedChunk {
   }
 }
 
-async function* toAsync(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* pieces;
+/** Small enough that what is copied of it on its way is soon used again. */
+const sliceBytes = 64 * 1024;
+
+async function* inSlices(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
+  }
 }

@@ -70,6 +70,8 @@ export function openAgentClient({ url, credential, onClose, ca }: AgentClientOpt
       });
       this.on('error', (error) => {
         why = error.message || why;
+        // Before tRPC's client hears of it, which would wait for its next try for weeks, and hold all of this meanwhile.
+        end();
       });
       this.on('close', (code, reason) => {
         sockets.delete(this);

@@ -134,8 +134,8 @@ export const reportBatchSchema = z.object({
 export type ReportBatch = z.infer<typeof reportBatchSchema>;
 
 /**
- * What became of each report, in the batch's order. A rejected one is set aside and shown; it is not sent again, and
- * does not block those behind it.
+ * What became of each report, in the batch's order. A rejected one is set aside and shown; it is not sent again unless
+ * hello's mark asks for it, and does not block those behind it.
  */
 export const reportAnswersSchema = z.object({
   answers: z.array(

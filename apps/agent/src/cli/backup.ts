@@ -1,3 +1,4 @@
+import { memberCompressor } from '@strideiq/dump';
 import prettyBytes from 'pretty-bytes';
 import { runBackup, NoCopyError, type BackupOutcome } from '../backup/run-backup.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
@@ -60,6 +61,7 @@ export async function backup(
       copies,
       verifications,
       warnings,
+      compressor: (await memberCompressor()).name,
     },
     describe(outcome, rows, verifications),
   );

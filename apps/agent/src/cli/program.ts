@@ -1,4 +1,5 @@
-import { Command as CommanderCommand, CommanderError, InvalidArgumentError } from 'commander';
+import { parseArguments } from '@strideiq/terminal';
+import { Command as CommanderCommand, InvalidArgumentError } from 'commander';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
@@ -76,6 +77,18 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--into <name>', 'name of the new database')
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
     .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
+    .option(
+      '--table <schema.name>',
+      'all definitions, but the rows and indexes of this table alone (may be repeated)',
+      collect,
+    )
+    .option('--rows-only', 'with --table: without indexes, keys and triggers')
+    .option('--schema-only', 'all definitions, and no rows')
+    .option('--jobs <n>', 'sessions that load at the same time (default: auto, one per processor, 2 to 8)')
+    .option(
+      '--toast-compression <method>',
+      'pglz or lz4: how long values are stored in the new database, whatever the server does by itself (lz4 is faster)',
+    )
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
     );
@@ -99,16 +112,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
     });
 
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // commander has printed its text: help and version are no failures.
-    if (error.exitCode === 0) return 0;
-    if (argv.includes('--json')) printUsageError(error.message);
-    return 2;
-  }
-  return exitCode;
+  return (await parseArguments(program, argv)) ?? exitCode;
 }
 
 /** As `dump.jobs` in the configuration. */
@@ -117,10 +121,4 @@ function parseJobs(text: string): 'auto' | number {
   const jobs = Number(text);
   if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
   throw new InvalidArgumentError('It must be auto or a whole number from 1 to 64.');
-}
-
-/** For programs, what commander has told people on standard error. */
-function printUsageError(said: string): void {
-  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
-  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
 }

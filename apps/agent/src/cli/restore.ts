@@ -1,15 +1,23 @@
 import { AgentError } from '../errors.ts';
 import { runRestore, type RestoreOutcome } from '../restore/run-restore.ts';
+import type { Wanted } from '../restore/selection.ts';
 import { clearFirst } from './clear-first.ts';
 import { sourceOfReference } from './reference.ts';
 import type { Command } from './run-command.ts';
 
+export interface RestoreOptions {
+  into?: string;
+  database?: string;
+  trustSource?: boolean;
+  jobs?: string;
+  toastCompression?: string;
+  table?: string[];
+  rowsOnly?: boolean;
+  schemaOnly?: boolean;
+}
+
 /** `restore REF --into NAME`: into a new database. */
-export async function restore(
-  command: Command,
-  reference: string,
-  options: { into?: string; database?: string; trustSource?: boolean },
-): Promise<number> {
+export async function restore(command: Command, reference: string, options: RestoreOptions): Promise<number> {
   const { host, output, progress, surroundings } = command;
   const { into } = options;
   if (into === undefined) {
@@ -31,6 +39,9 @@ export async function restore(
       maintenance: await host.maintenanceOf(database),
       into,
       trustSource: options.trustSource ?? false,
+      wanted: wantedOf(options),
+      jobs: jobsOf(options.jobs),
+      toastCompression: toastCompressionOf(options.toastCompression),
     },
     {
       journal: host.journal,
@@ -46,6 +57,48 @@ export async function restore(
     describe(outcome, source.dumpKey, (performance.now() - began) / 1000),
   );
   return 0;
+}
+
+/** @throws AgentError `UsageInvalid` where the options contradict each other */
+function wantedOf({ table = [], rowsOnly = false, schemaOnly = false }: RestoreOptions): Wanted | undefined {
+  if (schemaOnly && (table.length > 0 || rowsOnly)) {
+    throw new AgentError(
+      'UsageInvalid',
+      '--schema-only stands beside --table or --rows-only.',
+      'It restores all definitions and no rows; leave one of them out.',
+    );
+  }
+  if (rowsOnly && table.length === 0) {
+    throw new AgentError(
+      'UsageInvalid',
+      '--rows-only was given without --table.',
+      'Name the tables whose rows are wanted without indexes and keys: --table schema.name, as often as needed.',
+    );
+  }
+  return schemaOnly || table.length > 0 ? { tables: table, postData: !rowsOnly } : undefined;
+}
+
+/** @throws AgentError `UsageInvalid` */
+function jobsOf(given: string | undefined): number | undefined {
+  if (given === undefined || given === 'auto') return undefined;
+  if (/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(given)) return Number(given);
+  throw new AgentError(
+    'UsageInvalid',
+    `--jobs takes a number of 1 to 64, or auto, not ${JSON.stringify(given)}.`,
+    usual,
+  );
+}
+
+const usual = 'Leave it out for one session per processor, 2 to 8.';
+
+/** @throws AgentError `UsageInvalid` */
+function toastCompressionOf(given: string | undefined): string | undefined {
+  if (given === undefined || given === 'pglz' || given === 'lz4') return given;
+  throw new AgentError(
+    'UsageInvalid',
+    `--toast-compression takes pglz or lz4, not ${JSON.stringify(given)}.`,
+    'Leave it out to have values stored as the server does by itself.',
+  );
 }
 
 function describe(outcome: RestoreOutcome, name: string, seconds: number): string {

@@ -3,6 +3,7 @@ import { within } from '../backup/within.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
+import type { RunsUnderWay } from '../journal/left-runs.ts';
 import { clearDatabase } from '../leftovers/clear-database.ts';
 
 /** A store or server that answers nothing holds up a database no longer than this. */
@@ -24,26 +25,26 @@ export class Clearing {
 
   /**
    * Never rejects, and ends in time: what could not be cleared is said.
-   * @param runs that this process is at
+   * @param underWay runs that this process is at, at any moment: a clearing that hangs may go on beside later ones
    */
-  async clear(database: DatabaseConfiguration, runs: ReadonlySet<string>, signal?: AbortSignal): Promise<void> {
+  async clear(database: DatabaseConfiguration, underWay: RunsUnderWay, signal: AbortSignal): Promise<void> {
     // A call into a dead mount never comes back: another one would only wait beside it.
     if (this.#underWay.has(database.name)) return;
     this.#underWay.add(database.name);
     const host = this.#host.forWork(new AbortController().signal);
-    const clearing = clearDatabase(host, database, { underWay: runs }).finally(() => {
+    const clearing = clearDatabase(host, database, { underWay }).finally(() => {
       this.#underWay.delete(database.name);
       host.close();
     });
     try {
       const late = () => new Error(`no answer for ${limitMs / 1000} s`);
-      const done = await within(clearing, { limitMs, late, ...(signal ? { signal } : {}) });
+      const done = await within(clearing, { limitMs, late, signal });
       for (const { runId, kind, state, text } of done?.cleared ?? []) {
         this.#events.warn(`${kind} ${state}: ${text}`, { runId });
       }
       this.#tell(database, done?.problems.join(' ') ?? '');
     } catch (error) {
-      if (signal?.aborted) return;
+      if (signal.aborted) return;
       this.#tell(
         database,
         `what earlier runs of ${database.name} left could not be cleared yet: ${paragraphOf(error)}`,

@@ -116,6 +116,21 @@ describe('once for each id:', () => {
     expect(controlPlane.connections[0]?.said.slice(0, 2)).toEqual(['hello', 'acknowledge']);
   });
 
+  test('what a state directory that was set back holds for not begun is not begun: it may have been done since', async () => {
+    const command = agent.command('backup');
+    const journalId = agent.withJournal((journal) => {
+      journal.commands.take(command);
+      journal.commands.acknowledged(command.commandId);
+      return journal.outbox.position().journalId;
+    });
+    // As if its run had been reported from here, of which this directory knows nothing.
+    controlPlane.marks.set(journalId, 3);
+    await agent.start();
+    expect(await ended(command.commandId)).toMatchObject({ state: 'refused', reason: { code: 'StateSetBack' } });
+    await waitFor('settled', () => controlPlane.settled[0]);
+    expect(controlPlane.told('run')).toEqual([]);
+  });
+
   test('what was acknowledged and never begun is begun at the next start', async () => {
     const command = agent.command('backup');
     agent.withJournal((journal) => {

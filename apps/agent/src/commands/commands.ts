@@ -18,9 +18,8 @@ const mostOpen = 500;
 export class Commands implements CommandTaker {
   readonly #parts: RunQueueParts;
   readonly queue: RunQueue;
-  /** Those that this process has taken up. */
-  readonly #inHand = new Set<string>();
-  readonly #presigning = new Set<Promise<void>>();
+  /** By their command. */
+  readonly #presigning = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
 
   constructor(parts: RunQueueParts) {
@@ -32,12 +31,15 @@ export class Commands implements CommandTaker {
     return this.#parts.host.journal.commands;
   }
 
-  /** Takes up what an earlier process of this host had taken on and not ended. */
-  connected(): void {
+  /**
+   * Takes up what an earlier process of this host had taken on and not ended, and what this one could not end, since that
+   * could not be written down.
+   */
+  resume(): void {
+    // What is too late to be done cannot be told before.
+    if (this.#parts.clock.now() === undefined) return;
     this.queue.endFinished();
-    const open = this.#book.open();
-    for (const id of this.#inHand) if (!open.some((command) => command.id === id)) this.#inHand.delete(id);
-    for (const command of open) if (command.state === 'acknowledged') this.#takeUp(command);
+    for (const command of this.#book.open()) if (command.state === 'acknowledged') this.#takeUp(command);
     this.queue.pump();
   }
 
@@ -72,8 +74,7 @@ export class Commands implements CommandTaker {
   }
 
   #takeUp(command: TakenCommand): void {
-    if (this.#stop.signal.aborted || this.#inHand.has(command.id)) return;
-    this.#inHand.add(command.id);
+    if (this.#stop.signal.aborted || this.queue.has(command.id) || this.#presigning.has(command.id)) return;
     // Anew, since the host's file may say otherwise by now.
     const judged = judgeCommand(this.#parts.host, envelopeOf(command));
     if ('refusal' in judged) this.#book.end(command.id, 'refused', judged.refusal);
@@ -135,15 +136,15 @@ export class Commands implements CommandTaker {
       )
       .finally(() => {
         host.close();
-        this.#presigning.delete(done);
+        this.#presigning.delete(commandId);
       });
-    this.#presigning.add(done);
+    this.#presigning.set(commandId, done);
   }
 
   /** Takes no more, and ends what is under way in good order. */
   async stop(reason: Error): Promise<void> {
     this.#stop.abort(reason);
     await this.queue.stop(reason);
-    await Promise.all(this.#presigning);
+    await Promise.all(this.#presigning.values());
   }
 }

@@ -34,9 +34,9 @@ export function doCancel({
     journal.cancelling(runId);
     return;
   }
-  // It stands in the journal, and nobody knows that yet: it will not be begun.
-  const judged = asked && judgeCommand(host, envelopeOf(asked));
-  if (!judged || 'refusal' in judged || !isRunCommand(judged.command)) return;
+  // It stands in the journal, and nobody knows that yet: it will not be begun, and neither will one that has ended.
+  const judged = asked?.endedAt === null ? judgeCommand(host, envelopeOf(asked)) : undefined;
+  if (!asked || !judged || 'refusal' in judged || !isRunCommand(judged.command)) return;
   const { environment } = host.configuration;
   const text = 'It was cancelled from outside before it had begun.';
   journal.callOff(runOf(judged.command, judged.database, environment), { code: 'Interrupted', text });

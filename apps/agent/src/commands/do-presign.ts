@@ -1,5 +1,6 @@
 import { codeOf, paragraphOf, parseBackupName } from '@strideiq/core';
 import type { Presigned } from '@strideiq/protocol';
+import { redacted } from '@strideiq/terminal';
 import { AgentError } from '../errors.ts';
 import { storeNamesOf } from './store-names.ts';
 import type { Work } from './work.ts';
@@ -20,7 +21,10 @@ export async function doPresign(work: Work<'presign'>): Promise<void> {
     answer = { commandId, urls: await urlsOf(work) };
   } catch (error) {
     failure = error;
-    answer = { commandId, error: { code: codeOf(error), text: paragraphOf(error).slice(0, 2000) } };
+    answer = {
+      commandId,
+      error: { code: codeOf(error), text: redacted(paragraphOf(error), work.host.surroundings.secrets).slice(0, 2000) },
+    };
   }
   await controlPlane.ask('presigned', (api, options) => api.presigned.mutate(answer, options), {
     limitMs: answerLimitMs,

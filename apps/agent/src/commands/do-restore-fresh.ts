@@ -32,7 +32,7 @@ export async function doRestoreFresh(work: Work<'restoreFresh'>): Promise<void> 
         maintenance: await host.maintenanceOf(database),
         into,
         trustSource: false,
-        trust,
+        trust: trust && { ...trust, asSuperuser: configuration.controlPlane?.trustBackups === true },
         notes: database.hooks.afterRestore.length > 0 ? [notMasked] : [],
         asked: { runId, commandId },
       },

@@ -31,10 +31,11 @@ const databases = async () => {
   return rows.map(({ datname }) => datname);
 };
 
-function makeAgent(prefix: string, more: Record<string, object> = {}): TestAgent {
+function makeAgent(prefix: string, more: Record<string, object> = {}, trustBackups?: boolean): TestAgent {
   const { host, port, user, password, clientDir } = cluster;
   const made = new TestAgent({
     controlPlane,
+    ...(trustBackups === undefined ? {} : { trustBackups }),
     databases: {
       app: {
         connection: {
@@ -199,12 +200,12 @@ describe('restoreFresh', () => {
     });
 
   /** A second host of the same server: no journal, no key and no store that has anything to do with the first. */
-  async function elsewhere(): Promise<void> {
+  async function elsewhere({ trustBackups = true } = {}): Promise<void> {
     await agent.remove();
     await controlPlane.stop();
     controlPlane = new ScriptedControlPlane();
     await controlPlane.start();
-    agent = makeAgent('elsewhere/');
+    agent = makeAgent('elsewhere/', {}, trustBackups);
     await agent.start();
   }
 
@@ -287,6 +288,21 @@ describe('restoreFresh', () => {
     const command = restore(backup, 'app_untrusted', { via: 'url' }, trust);
     await doIt(command);
     expect(runOf(command)).toMatchObject({ state: 'failed', error: { code: 'SourceUntrusted' } });
+    expect((await databases()).filter((name) => /untrusted|strideiq_/.test(name))).toEqual([]);
+  });
+
+  test('by URLs as a superuser, where the host’s file does not take the control plane’s word: refused, and nothing is left', async () => {
+    const key = await publicKeyPem();
+    const backup = await backedUp();
+    await elsewhere({ trustBackups: false });
+    controlPlane.sourceUrls = urlsOf(backup);
+    const trust = { manifestSha256: backup.manifestSha256, publicKeyPem: key };
+    const command = restore(backup, 'app_untrusted', { via: 'url' }, trust);
+    await doIt(command);
+    expect(runOf(command)).toMatchObject({
+      state: 'failed',
+      error: { code: 'SourceUntrusted', text: expect.stringContaining('controlPlane.trustBackups') },
+    });
     expect((await databases()).filter((name) => /untrusted|strideiq_/.test(name))).toEqual([]);
   });
 

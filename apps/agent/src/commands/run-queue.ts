@@ -1,7 +1,7 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
-import type { Events } from '../daemon/events.ts';
+import type { About, Events } from '../daemon/events.ts';
 import { AgentError } from '../errors.ts';
 import type { NewRun } from '../journal/journal.ts';
 import type { AskControlPlane } from '../link/link.ts';
@@ -37,20 +37,22 @@ export class RunQueue {
   readonly #parts: RunQueueParts;
   /** In the order in which they came. */
   readonly #waiting = new Set<Job>();
-  readonly #working = new Map<string, { interruption: AbortController; done: Promise<void> }>();
+  /** By their run. */
+  readonly #working = new Map<string, { job: Job; interruption: AbortController; done: Promise<void> }>();
   /** Databases that are worked on, or cleared. */
   readonly #busy = new Set<string>();
   readonly #clearing: Clearing;
-  #stopped = false;
+  readonly #stop = new AbortController();
 
   constructor(parts: RunQueueParts) {
     this.#parts = parts;
     this.#clearing = new Clearing(parts);
   }
 
-  /** Ids of the runs that this process is at. */
-  get underWay(): ReadonlySet<string> {
-    return new Set(this.#working.keys());
+  /** Whether a command's run waits, or is under way. */
+  has(commandId: string): boolean {
+    const jobs = [...this.#waiting, ...[...this.#working.values()].map(({ job }) => job)];
+    return jobs.some(({ command }) => command.commandId === commandId);
   }
 
   add(job: Job): void {
@@ -62,7 +64,7 @@ export class RunQueue {
   pump(): void {
     const serverNow = this.#parts.clock.now();
     // Whether it may still be begun cannot be told before.
-    if (serverNow === undefined || this.#stopped) return;
+    if (serverNow === undefined || this.#stop.signal.aborted) return;
     for (const job of this.#waiting) {
       const { command } = job;
       if (serverNow > Date.parse(command.expiresAt)) this.#expire(job);
@@ -74,8 +76,20 @@ export class RunQueue {
     this.#waiting.delete(job);
     const { commandId, runId, kind, expiresAt } = job.command;
     const text = `This host could not begin the ${kind} before ${expiresAt}: it was away, or at other work.`;
-    this.#parts.events.warn(text, { runId, commandId });
-    this.#parts.host.journal.commands.end(commandId, 'expired', { code: 'CommandExpired', text });
+    const about = { runId, commandId };
+    this.#parts.events.warn(text, about);
+    this.#written(about, () => {
+      this.#parts.host.journal.commands.end(commandId, 'expired', { code: 'CommandExpired', text });
+    });
+  }
+
+  /** Where a disk is full, say, the command stays open in the journal, and is taken up again. */
+  #written(about: About, write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#parts.events.error(`its end could not be written down, and is tried again: ${paragraphOf(error)}`, about);
+    }
   }
 
   /**
@@ -117,7 +131,7 @@ export class RunQueue {
       this.#parts.progress.end(runId);
       this.pump();
     });
-    this.#working.set(runId, { interruption, done });
+    this.#working.set(runId, { job, interruption, done });
   }
 
   /** Never rejects. */
@@ -146,11 +160,7 @@ export class RunQueue {
     } finally {
       ownHost.close();
     }
-    try {
-      this.#end(job, failure);
-    } catch (error) {
-      events.error(`its end could not be written down, and is tried again: ${paragraphOf(error)}`, about);
-    }
+    this.#written(about, () => this.#end(job, failure));
   }
 
   #end(job: Job, failure: unknown): void {
@@ -191,25 +201,25 @@ export class RunQueue {
     await Promise.all(
       databases.map(async (database) => {
         const databaseId = host.databaseIdOf(database);
-        if (this.#stopped || this.#busy.has(databaseId) || host.journal.left.isBusy([databaseId], this.underWay))
-          return;
+        const { signal } = this.#stop;
+        if (signal.aborted || this.#busy.has(databaseId)) return;
+        if (host.journal.left.isBusy([databaseId], this.#working)) return;
         this.#busy.add(databaseId);
-        await this.#clear(database);
-        this.#busy.delete(databaseId);
+        await this.#clear(database, signal).finally(() => this.#busy.delete(databaseId));
         this.pump();
       }),
     );
   }
 
-  /** Never rejects, and ends in time. */
-  async #clear(database: DatabaseConfiguration, signal?: AbortSignal): Promise<void> {
-    await this.#clearing.clear(database, this.underWay, signal);
+  /** Ends in time. */
+  async #clear(database: DatabaseConfiguration, signal: AbortSignal): Promise<void> {
+    await this.#clearing.clear(database, this.#working, signal);
     this.endFinished();
   }
 
   /** Begins nothing any more, and ends what is under way in good order. */
   async stop(reason: Error): Promise<void> {
-    this.#stopped = true;
+    this.#stop.abort(reason);
     const working = [...this.#working.values()];
     for (const { interruption } of working) interruption.abort(reason);
     await Promise.all(working.map(async ({ done }) => done));

@@ -30,7 +30,11 @@ describe('a configuration that holds', () => {
     const configuration = await loadConfiguration(whole, {});
     const { running_app: database } = configuration.databases;
     expect(configuration.warnings).toEqual([]);
-    expect(configuration.controlPlane).toEqual({ url: 'https://backup.example.com', allowPlainText: false });
+    expect(configuration.controlPlane).toEqual({
+      url: 'https://backup.example.com',
+      allowPlainText: false,
+      trustBackups: false,
+    });
     expect(configuration.stores['s3']).toMatchObject({
       prefix: 'backups/',
       credentials: { secretAccessKeyFile: join(import.meta.dirname, 's3.secret') },

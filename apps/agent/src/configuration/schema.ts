@@ -20,6 +20,12 @@ export const agentFileSchema = z.strictObject({
         .boolean()
         .default(false)
         .describe('Whether http:// is allowed to other hosts than this one, where anyone on the way can read along.'),
+      trustBackups: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether the SQL of backups that other hosts made may run here with superuser rights when the control plane vouches for them. A role that is no superuser restores them in any case.',
+        ),
     })
     .optional()
     .describe('The control plane that this host reports to. Left out: the host goes alone.'),
@@ -46,7 +52,7 @@ export const agentFileSchema = z.strictObject({
 export interface AgentConfiguration {
   /** The file it was read from; undefined when made from arguments. */
   file?: string;
-  controlPlane?: { url: string; allowPlainText: boolean } | undefined;
+  controlPlane?: { url: string; allowPlainText: boolean; trustBackups: boolean } | undefined;
   environment: string;
   stateDir: string;
   minimumLocalCopies: number;

@@ -1,3 +1,4 @@
+import { codeOf } from '@strideiq/core';
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
@@ -6,20 +7,19 @@ import { AgentError } from '../errors.ts';
 export class DaemonLock {
   readonly #lock: Database.Database;
 
-  /** @throws AgentError `DaemonRunning` */
+  /** @throws AgentError `DaemonRunning`, `StateUnusable` */
   constructor(stateDir: string) {
-    this.#lock = open(stateDir);
+    // SQLite's own lock on a file, since Node has no other that the kernel lets go of.
+    const file = join(stateDir, 'daemon.lock');
+    let lock: Database.Database | undefined;
     try {
-      this.#lock.exec('BEGIN EXCLUSIVE');
+      lock = new Database(file, { timeout: 0 });
+      lock.exec('BEGIN EXCLUSIVE');
     } catch (cause) {
-      this.#lock.close();
-      throw new AgentError(
-        'DaemonRunning',
-        `Another \`strideiq-agent run\` works with the state directory ${stateDir}.`,
-        'One is enough. Stop that one first, or give this one another `stateDir`.',
-        { cause },
-      );
+      lock?.close();
+      throw isBusy(cause) ? running(stateDir, cause) : unusable(file, cause);
     }
+    this.#lock = lock;
   }
 
   release(): void {
@@ -27,18 +27,38 @@ export class DaemonLock {
   }
 }
 
-/** Whether a daemon works with that state directory just now. */
+/**
+ * Whether a daemon works with that state directory just now.
+ * @throws AgentError `StateUnusable`
+ */
 export function isDaemonRunning(stateDir: string): boolean {
   try {
     new DaemonLock(stateDir).release();
     return false;
   } catch (error) {
-    if (error instanceof AgentError) return true;
+    if (codeOf(error) === 'DaemonRunning') return true;
     throw error;
   }
 }
 
-/** SQLite's own lock on a file, since Node has no other that the kernel lets go of. */
-function open(stateDir: string): Database.Database {
-  return new Database(join(stateDir, 'daemon.lock'), { timeout: 0 });
+function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
+}
+
+function running(stateDir: string, cause: unknown): AgentError {
+  return new AgentError(
+    'DaemonRunning',
+    `Another \`strideiq-agent run\` works with the state directory ${stateDir}.`,
+    'One is enough. Stop that one first, or give this one another `stateDir`.',
+    { cause },
+  );
+}
+
+function unusable(file: string, cause: unknown): AgentError {
+  return new AgentError(
+    'StateUnusable',
+    `The lock ${file} cannot be used: ${(cause as Error).message}.`,
+    'It holds nothing: while no daemon runs, remove it. It must belong to the user that the agent runs as.',
+    { cause },
+  );
 }

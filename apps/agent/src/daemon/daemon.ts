@@ -51,6 +51,7 @@ export class Daemon {
     const { journal, commands } = this.#parts;
     journal.outbox.prune(true);
     journal.commands.prune();
+    commands.resume();
     await commands.queue.clearIdle();
   }
 

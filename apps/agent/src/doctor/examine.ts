@@ -1,4 +1,5 @@
 import { CodedError, paragraphOf } from '@strideiq/core';
+import { memberCompressor } from '@strideiq/dump';
 import prettyBytes from 'pretty-bytes';
 import { within } from '../backup/within.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from '../backup/preflight.ts';
@@ -54,6 +55,7 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
     });
     if (opened) await examineStore(doctor, opened);
   }
+  await examineCompressor(doctor);
   examineFile(doctor, host, database);
   return doctor.findings;
 }
@@ -183,6 +185,13 @@ async function examineStore(doctor: Doctor, { name, store }: OpenedStore): Promi
       'The next backup clears those of killed runs; others may be under way.',
     );
   });
+}
+
+async function examineCompressor(doctor: Doctor): Promise<void> {
+  const { name } = await memberCompressor();
+  const faster =
+    'libdeflate does the same in less time and space: install it (Debian: libdeflate0; Homebrew: libdeflate).';
+  doctor.say('ok', 'compression', `by ${name}`, name === 'zlib' ? faster : '');
 }
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */

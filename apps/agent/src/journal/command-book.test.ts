@@ -46,6 +46,20 @@ test('a command stands there once, across restarts, and ends once', () => {
   again.close();
 });
 
+test('one that has expired has ended too, and is let go of like the others', () => {
+  const one = command();
+  journal.commands.take(one);
+  journal.commands.end(one.commandId, 'expired', { code: 'CommandExpired', text: 'too late' });
+  journal.commands.end(one.commandId, 'done');
+  expect(journal.commands.get(one.commandId)).toMatchObject({ state: 'expired', endedAt: now });
+  expect(ends().length).toBe(1);
+  const year = 366 * 24 * 3_600_000;
+  const later = new Journal(openJournal(directory), () => now + year);
+  later.commands.prune();
+  expect(later.commands.get(one.commandId)).toBeUndefined();
+  later.close();
+});
+
 test('a refused one is written down with its reason and without its body', () => {
   const one = command('drill', { much: 'x'.repeat(1000) });
   const reason = { code: 'CommandUnsupported', text: 'not known' };
@@ -64,18 +78,38 @@ test('a run is known to be cancelled before it was heard of', () => {
 test('what is open is told for the moment at which all is delivered, and not otherwise', () => {
   const one = command();
   journal.commands.take(one);
-  const run = {
-    id: newId(now),
-    kind: 'backup' as const,
-    environment: 'test',
-    database: 'app',
-    databaseId: one.databaseId,
-  };
+  const run = newRun(one.databaseId);
   journal.begin({ ...run, detail: {} });
   const { lastSeq } = journal.outbox.position();
-  expect(journal.openAt(lastSeq - 1)).toBeUndefined();
-  expect(journal.openAt(lastSeq)).toEqual({ openRunIds: [run.id], openCommandIds: [one.commandId] });
+  const ids = [one.databaseId];
+  expect(journal.openAt(lastSeq - 1, ids)).toBeUndefined();
+  expect(journal.openAt(lastSeq, ids)).toEqual({ openRunIds: [run.id], openCommandIds: [one.commandId] });
   journal.finish(run.id, 'failed');
   journal.commands.end(one.commandId, 'done');
-  expect(journal.openAt(journal.outbox.position().lastSeq)).toEqual({ openRunIds: [], openCommandIds: [] });
+  expect(journal.openAt(journal.outbox.position().lastSeq, ids)).toEqual({ openRunIds: [], openCommandIds: [] });
+});
+
+test('a run that nobody will end is not told as open for ever, and neither is its command', () => {
+  const one = command();
+  const { runId = '', commandId, databaseId } = one;
+  journal.commands.take(one);
+  journal.begin({ ...newRun(databaseId), id: runId, detail: { commandId } });
+  const { lastSeq } = journal.outbox.position();
+  const open = { openRunIds: [runId], openCommandIds: [commandId] };
+  const none = { openRunIds: [], openCommandIds: [] };
+  // Its database was taken out of the host's file.
+  expect([journal.openAt(lastSeq, [databaseId]), journal.openAt(lastSeq, [newId(1)])]).toEqual([open, none]);
+  // Its store was, and it is tried again each minute for a week.
+  const weekMs = 7 * 24 * 3_600_000;
+  const later = new Journal(openJournal(directory), () => now + weekMs);
+  expect(later.openAt(lastSeq, [databaseId])).toEqual(none);
+  later.close();
+});
+
+const newRun = (databaseId: string) => ({
+  id: newId(now),
+  kind: 'backup' as const,
+  environment: 'test',
+  database: 'app',
+  databaseId,
 });

@@ -16,6 +16,11 @@ export interface Reason {
   text: string;
 }
 
+const setBack: Reason = {
+  code: 'StateSetBack',
+  text: 'The state directory of this host was set back, so that it cannot tell whether this was done already. Look, and ask again.',
+};
+
 /** Every command that ever came to this host: an id that stands here is not done again. */
 export class CommandBook {
   readonly #db: JournalDatabase;
@@ -77,17 +82,26 @@ export class CommandBook {
   end(commandId: string, to: 'done' | 'refused' | 'expired', reason?: Reason): void {
     this.#alone(() => {
       const command = this.get(commandId);
-      if (!command || commandStates.isFinal(command.state)) return;
+      if (!command || command.endedAt !== null) return;
       for (const step of commandStates.path(command.state, to) ?? [to]) this.#set(command, step, reason);
       this.#outbox.write('command', { commandId, state: to, ...(reason ? { reason } : {}) });
     });
+  }
+
+  /**
+   * This journal was set back: what it holds for not begun may have been done since, and is not done again.
+   * @param isBegun whether a run stands in the journal, whose own outcome tells the rest
+   */
+  refuseUnbegun(isBegun: (runId: string) => boolean): void {
+    for (const { id, runId } of this.open()) if (runId === null || !isBegun(runId)) this.end(id, 'refused', setBack);
   }
 
   #set({ id }: TakenCommand, to: CommandState, reason?: Reason): void {
     const command = this.get(id);
     if (!command) return;
     const state = commandStates.move(command.state, to);
-    const endedAt = commandStates.isFinal(state) ? this.#now() : null;
+    // `expired` too: from afar it may be taken back, and here it is the last word.
+    const endedAt = state === 'acknowledged' ? null : this.#now();
     this.#db
       .update(commands)
       .set({ state, endedAt, code: reason?.code ?? null, reason: reason?.text ?? null })

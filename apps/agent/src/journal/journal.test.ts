@@ -105,6 +105,21 @@ describe('an abandoned run', () => {
     db.$client.close();
   });
 
+  test('is found at once by the next daemon where it was the daemon’s: only one at a time has the journal', () => {
+    const asked = { ...newRun(), detail: { commandId: newId(1) } };
+    const db = openJournal(directory);
+    const journal = new Journal(db, Date.now);
+    journal.begin(asked);
+    journal.begin({ ...newRun(), id: newId(2) });
+    db.$client.prepare('UPDATE runs SET owner = ?').run(JSON.stringify({ ...thisProcess(), pidNamespace: 'pid:[1]' }));
+    const { left } = journal;
+    const ids = [asked.databaseId];
+    expect(left.abandoned(ids, new Set()).map(({ id }) => id)).toEqual([asked.id]);
+    expect(left.abandoned(ids, new Set([asked.id]))).toEqual([]);
+    expect(left.abandoned(ids)).toEqual([]);
+    journal.close();
+  });
+
   test.each([
     ['another start of the machine', { bootId: 'another' }],
     ['a process id that was given away again', { startTicks: thisProcess().startTicks + 1 }],

@@ -1,6 +1,6 @@
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
 import type { LogReport, ReportBodies } from '@strideiq/protocol';
-import { and, desc, eq, inArray, sql } from 'drizzle-orm';
+import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
 import { LeftRuns } from './left-runs.ts';
@@ -173,21 +173,28 @@ export class Journal {
   }
 
   /**
-   * What this host has not brought to its end, for the moment in which all up to `seq` is delivered.
+   * What this host has not brought to its end and will, for the moment in which all up to `seq` is delivered.
+   * @param databaseIds those of its file
    * @returns undefined where there is more to deliver by now
    */
-  openAt(seq: number): { openRunIds: string[]; openCommandIds: string[] } | undefined {
+  openAt(seq: number, databaseIds: readonly string[]): { openRunIds: string[]; openCommandIds: string[] } | undefined {
     return this.#db.transaction(() => {
       if (this.outbox.position().lastSeq > seq) return undefined;
-      const open = this.#db
-        .select({ id: runs.id })
-        .from(runs)
-        .where(inArray(runs.state, ['running', 'cancelling']))
-        .orderBy(desc(runs.startedAt))
-        .limit(mostOpen)
-        .all();
-      const commands = this.commands.open().slice(0, mostOpen);
-      return { openRunIds: open.map(({ id }) => id), openCommandIds: commands.map(({ id }) => id) };
+      const openRunIds = this.left.open(databaseIds, mostOpen);
+      // One whose run is given up has nobody who ends it either.
+      const held = this.commands
+        .open()
+        .filter(({ runId }) => runId === null || openRunIds.includes(runId) || this.get(runId) === undefined);
+      return { openRunIds, openCommandIds: held.slice(0, mostOpen).map(({ id }) => id) };
+    });
+  }
+
+  /** See `Outbox.reconcile`. What a directory that was set back holds for not begun may have been done since. */
+  reconcile(highWater: number): boolean {
+    return this.#alone(() => {
+      const goesOn = this.outbox.reconcile(highWater);
+      if (!goesOn) this.commands.refuseUnbegun((runId) => this.get(runId) !== undefined);
+      return goesOn;
     });
   }
 

@@ -5,6 +5,12 @@ import { runs, type Run } from './schema.ts';
 
 const weekMs = 7 * 24 * 3_600_000;
 
+/**
+ * Runs that the daemon is at, where it asks: it is the only one of its state directory, so that every other run that a
+ * command asked for was an earlier daemon's, and every other run of its own process it has let go of.
+ */
+export type RunsUnderWay = Pick<ReadonlySet<string>, 'has'>;
+
 /** Runs that somebody has to look after, since their process is gone or could not clear behind itself. */
 export class LeftRuns {
   readonly #db: JournalDatabase;
@@ -27,21 +33,34 @@ export class LeftRuns {
 
   /**
    * Runs that say they are under way although their process is gone.
-   * @param underWay those that this process itself is at, where it lives on between runs: others of its own were
-   *   adopted before, or could not be finished, and are to be tried again
+   * @param underWay left out where the daemon is another process
    */
-  abandoned(databaseIds: readonly string[], underWay?: ReadonlySet<string>): Run[] {
+  abandoned(databaseIds: readonly string[], underWay?: RunsUnderWay): Run[] {
     return this.#open(databaseIds).filter((run) => !this.#isAtWork(run, underWay));
   }
 
   /** Whether any process is at work on one of these databases. */
-  isBusy(databaseIds: readonly string[], underWay?: ReadonlySet<string>): boolean {
+  isBusy(databaseIds: readonly string[], underWay?: RunsUnderWay): boolean {
     return this.#open(databaseIds).some((run) => this.#isAtWork(run, underWay));
   }
 
-  #isAtWork(run: Run, underWay: ReadonlySet<string> | undefined): boolean {
-    if (underWay && isThisProcess(run.owner)) return underWay.has(run.id);
+  #isAtWork(run: Run, underWay: RunsUnderWay | undefined): boolean {
+    // Those of a container that was started anew are known to be dead by this alone.
+    const isDaemons = run.detail.commandId !== undefined || isThisProcess(run.owner);
+    if (underWay && isDaemons) return underWay.has(run.id);
     return isAlive(run.owner, this.#now() - run.startedAt);
+  }
+
+  /**
+   * Ids of runs that have not ended, newest first. One that nobody could end for a week, its store or server being gone for
+   * good, or whose database this host looks after no more, is given up: its outcome is still told where it is found.
+   */
+  open(databaseIds: readonly string[], most: number): string[] {
+    return this.#open(databaseIds)
+      .filter(({ startedAt }) => startedAt > this.#now() - weekMs)
+      .toSorted((one, other) => other.startedAt - one.startedAt)
+      .slice(0, most)
+      .map(({ id }) => id);
   }
 
   #open(databaseIds: readonly string[]): Run[] {

@@ -1,5 +1,6 @@
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { RunsUnderWay } from '../journal/left-runs.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { clearLeftovers, type Cleared } from './clear-leftovers.ts';
 
@@ -10,14 +11,14 @@ export interface DatabaseCleared {
 
 /**
  * Clears what earlier runs of a database left.
- * @param underWay runs that this process is at, where it lives on between runs
+ * @param underWay runs that this process is at, where it is the daemon
  * @param onFound called before anything is asked of stores and server
  * @returns undefined where nothing is to be cleared, which is found without asking anybody
  */
 export async function clearDatabase(
   host: Host,
   database: DatabaseConfiguration,
-  { underWay, onFound }: { underWay?: ReadonlySet<string>; onFound?: () => void } = {},
+  { underWay, onFound }: { underWay?: RunsUnderWay; onFound?: () => void } = {},
 ): Promise<DatabaseCleared | undefined> {
   const databaseId = host.databaseIdOf(database);
   const { left } = host.journal;

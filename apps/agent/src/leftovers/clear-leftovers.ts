@@ -1,6 +1,7 @@
 import { paragraphOf } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import type { Journal, Run } from '../journal/journal.ts';
+import type { RunsUnderWay } from '../journal/left-runs.ts';
 import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
@@ -15,8 +16,8 @@ export interface Clearing {
   stores: readonly OpenedStore[];
   /** A maintenance database of the server. */
   maintenance: Endpoint;
-  /** Runs that this process is at, where it lives on between runs: see `LeftRuns`. */
-  underWay?: ReadonlySet<string> | undefined;
+  /** Runs that this process is at, where it is the daemon. */
+  underWay?: RunsUnderWay | undefined;
 }
 
 /** What was found of one run, and what became of it. */

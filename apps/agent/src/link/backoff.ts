@@ -6,8 +6,8 @@ const firstDelayMs = 1000;
 const slowDelayMs = 300_000;
 
 /**
- * How long to wait before the next connection: at once after one that held, and then random between nothing and a bound
- * that doubles ("full jitter"), so that those that were cut off together do not come back together.
+ * How long to wait before the next connection: random between nothing and a bound that doubles ("full jitter"), so that
+ * those that were cut off together do not come back together.
  */
 export class Backoff {
   readonly #random: () => number;
@@ -25,9 +25,7 @@ export class Backoff {
 
   /** Milliseconds until the next try. */
   next(): number {
-    const failures = this.#failures++;
-    if (failures === 0) return 0;
-    return this.#random() * Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(failures - 1, 10));
+    return this.#random() * Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(this.#failures++, 10));
   }
 
   /** The same after a refusal that will not change by itself. */

@@ -1,4 +1,4 @@
-import { codeOf } from '@strideiq/core';
+import { codeOf, databaseIdOf } from '@strideiq/core';
 import {
   commandEnvelopeSchema,
   heartbeatIntervalMs,
@@ -26,8 +26,8 @@ const mostRuns = 100;
 
 /** Who does what commands ask for. */
 export interface CommandTaker {
-  /** The control plane is there, and its time is known. */
-  connected(): void;
+  /** The control plane is there, and its time is known: what was taken on and not ended goes on. */
+  resume(): void;
   /** Those that are written down, and of which the control plane does not know that yet. */
   unacknowledged(): string[];
   /**
@@ -107,7 +107,7 @@ export class Connection {
     );
     if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
     clock.learn(answer.serverTime, sentAt);
-    if (!outbox.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
     this.#delivery = new ReportDelivery(
       {
         outbox,
@@ -129,7 +129,7 @@ export class Connection {
   async serve(): Promise<never> {
     const delivery = this.#delivery;
     if (!delivery) throw new Error('hello comes first');
-    this.#parts.commands.connected();
+    this.#parts.commands.resume();
     const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
     try {
       return await Promise.race(loops);
@@ -154,9 +154,9 @@ export class Connection {
 
   /** All is delivered: says what is still open, and takes commands from then on. */
   async #settle(seq: number): Promise<boolean> {
-    const { journal, commands } = this.#parts;
+    const { journal, commands, configuration } = this.#parts;
     for (const commandId of commands.unacknowledged()) await this.#acknowledge(commandId);
-    const open = journal.openAt(seq);
+    const open = journal.openAt(seq, databaseIdsOf(configuration));
     if (!open) return false;
     await this.#ask('settled', (options) => this.#api.settled.mutate(open, options));
     this.#subscribe();
@@ -220,6 +220,10 @@ export class Connection {
     await delay(ms, undefined, { signal: this.#signal }).catch(() => undefined);
     this.#signal.throwIfAborted();
   }
+}
+
+function databaseIdsOf({ environment, databases }: AgentConfiguration): string[] {
+  return Object.values(databases).map(({ name }) => databaseIdOf(environment, name));
 }
 
 function mismatch(theirs: string, ours: string): AgentError {

@@ -15,6 +15,10 @@ export class RowCounter {
     this.#copied = new Set(copied.map(({ schema, name }) => qualifiedName(schema, name)));
   }
 
+  async begin(): Promise<void> {
+    await this.#connection.query('SET row_security = off');
+  }
+
   /**
    * Of the table alone, without its children. A partitioned table has no rows of its own: what was copied into it
    * stands in those partitions that the dump does not copy by themselves (pg_dump loads through the root where rows
@@ -40,11 +44,8 @@ export class RowCounter {
   }
 
   /** Tables that could not be counted. */
-  get notes(): string[] {
-    if (this.#hidden.length === 0) return [];
-    return [
-      `The restoring role may not see all rows of ${this.#hidden.join(', ')} (row-level security is forced on their owner): what PostgreSQL said it took was compared there.`,
-    ];
+  get hidden(): readonly string[] {
+    return this.#hidden;
   }
 
   async #count(schema: string, name: string): Promise<number> {
@@ -62,6 +63,15 @@ export class RowCounter {
     }
     return sum;
   }
+}
+
+/** What is to be said of tables that could not be counted. */
+export function hiddenNotes(counters: readonly RowCounter[]): string[] {
+  const hidden = counters.flatMap((counter) => counter.hidden);
+  if (hidden.length === 0) return [];
+  return [
+    `The restoring role may not see all rows of ${hidden.join(', ')} (row-level security is forced on their owner): what PostgreSQL said it took was compared there.`,
+  ];
 }
 
 /** What stands for bytes that are no text, in names of a database without an encoding (SQL_ASCII). */

@@ -1,4 +1,5 @@
-import { newId, paragraphOf, type SigningKey } from '@strideiq/core';
+import { newId, paragraphOf, type Manifest, type SigningKey, type TableRows } from '@strideiq/core';
+import { relationKey } from '@strideiq/dump';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Asked, Journal } from '../journal/journal.ts';
@@ -8,10 +9,15 @@ import { connect, endConnection, type Connection } from '../postgres/connect.ts'
 import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
+import { analyze } from './analyze.ts';
 import { compareObjects, compareRows, type ComparedTable } from './compare.ts';
 import { verifyCopy } from '../verify/verify-copy.ts';
+import { jobsByThemselves } from './jobs.ts';
 import { loadDump } from './load-dump.ts';
 import { Privileges } from './privileges.ts';
+import { Scratch } from './scratch.ts';
+import { selectFrom, type Selection, type Wanted } from './selection.ts';
+import { setSequencesOf } from './sequence-values.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
 import { checkTrust, judgeTrust, type GivenTrust, type Trust } from './trust.ts';
 
@@ -27,6 +33,12 @@ export interface RestoreRequest {
   /** Name of the new database. */
   into: string;
   trustSource: boolean;
+  /** A part of the backup; left out: all of it. */
+  wanted?: Wanted | undefined;
+  /** Sessions that load at the same time; left out: as many as the machine has processors, 2 to 8. */
+  jobs?: number | undefined;
+  /** Of values that are stored out of line, where they are not to be stored as the server does by itself. */
+  toastCompression?: string | undefined;
   /** What whoever asks knows of the manifest; where it is given, no other is taken. */
   trust?: GivenTrust | undefined;
   /** What is to be said of this restore in any case. */
@@ -76,10 +88,10 @@ export async function runRestore(request: RestoreRequest, dependencies: RestoreD
   return journal.record(
     { id: runId, kind: 'restore', environment, database, databaseId, detail },
     async () => {
-      const { trust, server } = await checkFirst(request, deps, runId);
+      const { trust, server, selection } = await checkFirst(request, deps, runId);
       scratchDatabase = `strideiq_restore_${runId.replaceAll('-', '')}`;
       journal.describe(runId, { scratchDatabase, server: describeServer(request.maintenance) });
-      const result = await restoreInto({ request, deps, trust, server, scratchDatabase, runId });
+      const result = await restoreInto({ request, deps, trust, server, selection, scratchDatabase, runId });
       return { result, detail: outcomeOf(result) };
     },
     async () => (scratchDatabase === undefined ? {} : dropScratch(request, runId, scratchDatabase, now)),
@@ -91,9 +103,10 @@ async function checkFirst(
   request: RestoreRequest,
   deps: RestoreDependencies,
   runId: string,
-): Promise<{ trust: Trust; server: TargetServer }> {
+): Promise<Pick<Work, 'trust' | 'server' | 'selection'>> {
   const { source, into, trustSource } = request;
   const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
+  const selection = request.wanted && selectFrom(manifestOf(source, trust), request.wanted);
   const server = await onMaintenance(request, runId, async (maintenance) => {
     const found = await checkTarget(maintenance, into, trust.manifest);
     checkTrust(trust, found.superuser, trustSource, source.dumpKey);
@@ -101,7 +114,17 @@ async function checkFirst(
   });
   if (!trust.manifest) await checkWhole(source, deps);
   deps.signal.throwIfAborted();
-  return { trust, server };
+  return { trust, server, selection };
+}
+
+/** @throws AgentError `UsageInvalid` where there is none to tell parts by */
+function manifestOf({ dumpKey }: BackupSource, { manifest }: Trust): Manifest {
+  if (manifest) return manifest;
+  throw new AgentError(
+    'UsageInvalid',
+    `${dumpKey} has no manifest that says where in it each table stands.`,
+    'Restore all of it into a new database, and take from there what is needed.',
+  );
 }
 
 /** What the journal is to know of a restore that went well. */
@@ -154,12 +177,19 @@ interface Work {
   deps: RestoreDependencies;
   trust: Trust;
   server: TargetServer;
+  selection: Selection | undefined;
   scratchDatabase: string;
   runId: string;
 }
 
+/** The tables whose rows are to be compared with the manifest. */
+function tablesOf(selection: Selection | undefined, manifest: Manifest | undefined): readonly TableRows[] | undefined {
+  if (!selection) return manifest?.tables;
+  return manifest?.tables.filter((table) => selection.tables?.has(relationKey(table)));
+}
+
 async function restoreInto(work: Work): Promise<RestoreOutcome> {
-  const { request, deps, trust, server, scratchDatabase, runId } = work;
+  const { request, deps, trust, server, selection, scratchDatabase, runId } = work;
   const { manifest } = trust;
   const { source, into } = request;
   deps.progress({ phase: 'preparing' });
@@ -168,26 +198,30 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     createClosedDatabase(maintenance, scratchDatabase, manifest, server),
   );
   deps.journal.describe(runId, { scratchOid });
-  const loaded = await onScratch(work, async (connection) => {
-    const { progress, signal } = deps;
+  const { progress, signal } = deps;
+  const jobs = request.jobs ?? jobsByThemselves();
+  const scratch = new Scratch(withDatabase(request.maintenance, scratchDatabase), applicationName(runId), signal);
+  const loaded = await loadDump(source, {
+    manifest,
+    connect: async () => scratch.connect(),
+    jobs,
+    toastCompression: request.toastCompression,
+    selection,
+    progress,
+    signal,
     // Only a superuser still owns what it has given away.
-    const owners =
-      server.superuser && privileges ? { afterPreData: async () => privileges.applyOwners(connection) } : {};
-    return loadDump(source, connection, { manifest, progress, signal, ...owners });
+    afterPreData: server.superuser && privileges ? async (first) => privileges.applyOwners(first) : undefined,
   });
-  // On a connection that has seen nothing of the dump: no open transaction, temporary table or role of its making.
+  // On connections that have seen nothing of the dump: no open transaction, temporary table or role of its making.
   const notes: string[] = [];
-  const { tables, objects } = await onScratch(work, async (connection) => {
-    const compared = await compareRows(
-      connection,
-      manifest?.tables ?? loaded.tables,
-      loaded.tables,
-      deps.progress,
-      notes,
-    );
-    const count = manifest ? await compareObjects(connection, manifest) : 0;
-    deps.progress({ phase: 'analyzing' });
-    await connection.query('ANALYZE');
+  const { tables, objects } = await scratch.on(jobs, async (connections) => {
+    const [connection] = connections;
+    if (manifest && selection?.tables) await setSequencesOf(connection, selection.tables, manifest);
+    const expected = tablesOf(selection, manifest) ?? loaded.tables;
+    const compared = await compareRows(connections, expected, loaded.tables, progress, notes);
+    const count = manifest ? await compareObjects(connection, manifest, selection) : 0;
+    progress({ phase: 'analyzing' });
+    await analyze(connections);
     await privileges?.apply(connection);
     return { tables: compared, objects: count };
   });
@@ -205,28 +239,6 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     privileges: manifest?.privileges?.name,
     notes: [...said, ...privilegeNotes(work, privileges)],
   };
-}
-
-/** Work in the new database, ended by an interrupt also in the middle of a statement that runs for an hour. */
-async function onScratch<T>(
-  { request, deps, scratchDatabase, runId }: Work,
-  work: (connection: Connection) => Promise<T>,
-): Promise<T> {
-  const { signal } = deps;
-  signal.throwIfAborted();
-  const connection = await connect(withDatabase(request.maintenance, scratchDatabase), {
-    applicationName: applicationName(runId),
-  });
-  const cut = () => void endConnection(connection, 0);
-  signal.addEventListener('abort', cut, { once: true });
-  try {
-    return await work(connection);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener('abort', cut);
-    await endConnection(connection);
-  }
 }
 
 function privilegeNotes({ trust, request }: Work, privileges: Privileges | undefined): string[] {

@@ -6,13 +6,19 @@ import type { Journal } from '../journal/journal.ts';
 
 /** Why a dump's SQL may run, or may not. */
 export type Trust =
-  | { trusted: true; manifest: Manifest; because: 'signature' | 'journal' | 'catalog' }
+  | { trusted: true; manifest: Manifest; because: 'signature' | 'journal' }
+  | { trusted: true; manifest: Manifest; because: 'catalog'; asSuperuser: boolean }
   | { trusted: false; manifest: Manifest | undefined; because: string };
 
 /** By what the control plane knows a manifest: its hash, and the key of the agent that made it. */
 export interface GivenTrust {
   manifestSha256: string;
   publicKeyPem: string;
+  /**
+   * Whether that is enough for SQL with superuser rights. Only the host's own file can say so: a control plane that has
+   * fallen could name any manifest and any key, and a superuser's SQL runs programs.
+   */
+  asSuperuser: boolean;
 }
 
 /**
@@ -35,9 +41,9 @@ export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journ
   }
   const misplaced = misplacementOf(source);
   if (misplaced !== undefined) return { trusted: false, manifest, because: misplaced };
-  if (given) return { trusted: true, manifest, because: 'catalog' };
   if (isSignedBy(json, key.publicPem)) return { trusted: true, manifest, because: 'signature' };
   if (journal.knowsManifest(manifest.backupId, sha256)) return { trusted: true, manifest, because: 'journal' };
+  if (given) return { trusted: true, manifest, because: 'catalog', asSuperuser: given.asSuperuser };
   const because = manifest.signature
     ? `its manifest is signed by another key than this host's (key ${manifest.signature.keyId.slice(0, 16)}), or was changed after it was signed`
     : 'its manifest is not signed';
@@ -106,10 +112,20 @@ export function forgeryOf(source: BackupSource, key: SigningKey, journal: Journa
  * @throws AgentError `SourceUntrusted`
  */
 export function checkTrust(trust: Trust, superuser: boolean, trustSource: boolean, dumpKey: string): void {
-  if (trust.trusted || trustSource || !superuser) return;
+  if (trustSource || !superuser) return;
+  if (trust.trusted && trust.because === 'catalog' && !trust.asSuperuser) throw notEnoughForSuperuser(dumpKey);
+  if (trust.trusted) return;
   throw new AgentError(
     'SourceUntrusted',
     `${dumpKey} is not trusted: ${trust.because.replace(/\.$/, '')}. Its SQL would run with superuser rights.`,
     'Restore with a role that is no superuser, or, if you know where this file comes from, say --trust-source.',
+  );
+}
+
+function notEnoughForSuperuser(dumpKey: string): AgentError {
+  return new AgentError(
+    'SourceUntrusted',
+    `${dumpKey} was made by another host, the control plane alone vouches for it, and its SQL would run with superuser rights.`,
+    'Restore with a role that is no superuser, or, if the control plane’s word is to be enough on this host, set `controlPlane.trustBackups: true` in its agent.yaml and restart the agent.',
   );
 }

@@ -19,6 +19,7 @@ export interface TestAgentOptions {
   /** As they stand in the file; left out: `app`, on a server that is not there. */
   databases?: Record<string, object>;
   stores?: Record<string, object>;
+  trustBackups?: boolean;
   now?: () => number;
 }
 
@@ -35,13 +36,13 @@ export class TestAgent {
 
   constructor(options: TestAgentOptions) {
     this.#options = options;
-    const { controlPlane, databases, stores, url = controlPlane.url } = options;
+    const { controlPlane, databases, stores, trustBackups, url = controlPlane.url } = options;
     mkdirSync(this.backups, { mode: 0o700 });
     const nowhere = { connection: { host: '127.0.0.1', port: 1, user: 'nobody' }, stores: ['local'] };
     const file = {
       version: 1,
       environment: 'test',
-      controlPlane: { url },
+      controlPlane: { url, trustBackups },
       stateDir: this.stateDir,
       stores: { local: { type: 'directory', path: this.backups }, ...stores },
       databases: databases ?? { app: nowhere },

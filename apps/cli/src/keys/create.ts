@@ -1,6 +1,6 @@
 import type { Key } from '@strideiq/control-plane/router';
 import { paragraphOf } from '@strideiq/core';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { CliError } from '../errors.ts';
 import { momentText } from '../moments.ts';
 import type { Command } from '../run-command.ts';
@@ -37,7 +37,7 @@ export async function createKey({ client, output, now }: Command, options: Creat
     const { key, ...rest } = made;
     if (file === undefined) output.result(made, key);
     else {
-      writeSync(file, `${key}\n`);
+      await writeKey(file, key, async () => client.keys.revoke.mutate({ keyId: made.id }));
       output.result({ ...rest, keyFile }, `Written to ${keyFile}`);
     }
     const until = made.expiresAt === null ? 'until it is revoked' : `until ${momentText(made.expiresAt)}`;
@@ -62,6 +62,24 @@ function openKeyFile(file: string): number {
     throw new CliError('FileUnusable', `The key file cannot be made: ${paragraphOf(error)}.`, 'Name a new file.', {
       cause: error,
     });
+  }
+}
+
+/** A key that cannot be written down is nobody's, and must not go on to hold. */
+async function writeKey(file: number, key: string, revoke: () => Promise<unknown>): Promise<void> {
+  try {
+    writeFileSync(file, `${key}\n`);
+    fsyncSync(file);
+  } catch (error) {
+    await revoke();
+    throw new CliError(
+      'FileUnusable',
+      `The key cannot be written down: ${paragraphOf(error)}.`,
+      'It was revoked again.',
+      {
+        cause: error,
+      },
+    );
   }
 }
 

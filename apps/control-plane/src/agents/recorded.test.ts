@@ -1,5 +1,5 @@
 import { agentPath, commandSchema, helloSchema, type Command } from '@strideiq/protocol';
-import type { Store } from '@strideiq/storage';
+import { once, type Store } from '@strideiq/storage';
 import { waitFor } from '@strideiq/testkit';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -127,7 +127,11 @@ test.each(versions)('agents of %s are understood from their enrolment to their l
   const presign = async (key: string) => await Promise.resolve(`https://s3.example.com/${key}`);
   gateway = await startGateway({
     startAt: Date.parse(hello.sentAt),
-    openOwnStore: async () => await Promise.resolve({ presign } as unknown as Store),
+    openOwnStore: async ({ id: storeId, databaseId }) => {
+      const owner = { formatVersion: 1, storeId, environment: 'production', database: 'running_app', databaseId };
+      const get = async () => await Promise.resolve(once(Buffer.from(JSON.stringify(owner))));
+      return await Promise.resolve({ presign, get } as unknown as Store);
+    },
   });
   const agents = new Map<number, Played>();
   const agentOf = async (connection: number) => {

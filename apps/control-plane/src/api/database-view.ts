@@ -1,6 +1,7 @@
-import { and, desc, eq, lte } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { backups, databases } from '../catalog/schema.ts';
+import { databases } from '../catalog/schema.ts';
+import { newestBackup } from '../restores/choose-backup.ts';
 import { storeSchema, storesOf } from './agent-view.ts';
 import type { ApiParts } from './context.ts';
 import { moment, momentSchema } from './moments.ts';
@@ -25,7 +26,7 @@ export const databaseSchema = z
     lastBackup: z
       .object({ id: z.string(), finishedAt: momentSchema })
       .nullable()
-      .describe('The newest that succeeded.'),
+      .describe('The newest that can be restored, as `latest` takes it.'),
   })
   .meta({ id: 'Database' });
 export type Database = z.infer<typeof databaseSchema>;
@@ -46,20 +47,7 @@ export function databaseOf(
 ): Database {
   const live = connections.stateOf(row.agentId);
   const facts = live?.heartbeat?.databases.find(({ databaseId }) => databaseId === row.id);
-  const last = catalog
-    .select()
-    .from(backups)
-    .where(
-      and(
-        eq(backups.databaseId, row.id),
-        eq(backups.state, 'succeeded'),
-        // One that a wrong clock dated in the future never counts as the newest.
-        lte(backups.hostFinishedAt, now()),
-      ),
-    )
-    .orderBy(desc(backups.hostFinishedAt), desc(backups.id))
-    .limit(1)
-    .get();
+  const last = newestBackup(catalog, row.id, now());
   return {
     id: row.id,
     environment: row.environment,

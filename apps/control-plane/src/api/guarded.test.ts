@@ -195,6 +195,25 @@ describe('every procedure refuses whoever may not', () => {
     await expect(callProcedure('restores.create', { ...request, target }, contextFor(key))).rejects.toThrow(/about eu/);
   });
 
+  test('who tries to read one environment into another is told of in the audit of each that the key is not for', async () => {
+    const host = server.host('eu', 'db8');
+    const told = async (environments: string[], target: { agentId: string }) => {
+      const key = server.keyFor('operator', environments);
+      const { backupId } = inputs['backups.get'] as { backupId: string };
+      const asked = { backupId, target: { agentId: target.agentId, mode: 'fresh', database: 'x' } };
+      await expect(callProcedure('restores.create', asked, contextFor(key))).rejects.toThrow(/is for/);
+      const { keyId } = server.keys.authenticate(`Bearer ${key}`);
+      return server.catalog.$client
+        .prepare("SELECT environment FROM audit WHERE actor = ? AND action = 'access.refused' ORDER BY seq")
+        .pluck()
+        .all(keyId);
+    };
+    const { agentId } = inputs['agents.get'] as { agentId: string };
+    expect(await told(['staging'], { agentId })).toEqual(['production']);
+    expect(await told(['eu'], host)).toEqual(['production']);
+    expect(await told(['staging'], host)).toEqual(['production', 'eu']);
+  });
+
   test('what is not there is not found, also for who reaches everything', async () => {
     const nothing = newId(Date.now());
     for (const [name, input] of Object.entries(inputs)) {

@@ -43,10 +43,11 @@ const t = initTRPC
     isServer: true,
     // A proxy ends what is silent for a minute, and a client that hears nothing comes back by itself.
     sse: { ping: { enabled: true, intervalMs: 15_000 }, client: { reconnectAfterInactivityMs: 40_000 } },
-    errorFormatter: ({ shape, error }) => ({
-      ...shape,
-      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, problem: problemOf(error) },
-    }),
+    errorFormatter: ({ shape: { code, data }, error }) => {
+      const problem = problemOf(error);
+      // Its words, and not those of an error of our own, which could be of the catalog or of a request's inside.
+      return { code, message: problem.detail, data: { code: data.code, httpStatus: data.httpStatus, problem } };
+    },
   });
 
 export const router = t.router;
@@ -113,7 +114,7 @@ function reaches<Input>(scope: Scope<Input>) {
     const { caller } = ctx.asking;
     if (caller === undefined) throw refused(ctx, path, ctx.asking.refusal);
     const needed = environmentsOf(scope, input as Input, ctx);
-    if (!mayReach(caller, needed)) throw refused(ctx, path, notReached(caller, needed), needed);
+    if (!mayReach(caller, needed)) throw refused(ctx, path, notReached(caller, needed), unreachedBy(caller, needed));
     return next();
   });
 }
@@ -126,16 +127,21 @@ function environmentsOf<Input>(scope: Scope<Input>, input: Input, { parts }: Api
   return named === undefined ? [] : [named];
 }
 
-/** Refusals are audited, by whoever asked and for what. */
+/** Those that are named and that the caller's key is not for. */
+function unreachedBy({ environments }: Caller, needed: readonly string[] | 'all'): string[] {
+  return needed === 'all' ? [] : needed.filter((each) => environments?.includes(each) === false);
+}
+
+/** Refusals are audited, by whoever asked and for what, and in each environment that somebody was kept out of. */
 function refused(
   { parts, asking, address }: ApiContext,
   procedure: string,
   error: ControlPlaneError,
-  environments: readonly string[] | 'all' = 'all',
+  environments: readonly string[] = [],
 ): ControlPlaneError {
-  const [only, second] = environments === 'all' ? [] : environments;
-  const environment = second === undefined ? only : undefined;
-  parts.refusals.record({ keyId: asking.keyId, procedure, code: error.code, address, environment });
+  for (const environment of environments.length === 0 ? [undefined] : environments) {
+    parts.refusals.record({ keyId: asking.keyId, procedure, code: error.code, address, environment });
+  }
   return error;
 }
 
@@ -147,12 +153,13 @@ function roleTooLow({ name, role }: Caller, needed: Role): ControlPlaneError {
   );
 }
 
-function notReached({ name, environments }: Caller, needed: readonly string[] | 'all'): ControlPlaneError {
+function notReached(caller: Caller, needed: readonly string[] | 'all'): ControlPlaneError {
+  const { name, environments } = caller;
   const reach = `The key ${name} is for ${environments?.join(', ') || 'no environment'}`;
-  const missing = needed === 'all' ? undefined : needed.filter((each) => !environments?.includes(each)).join(', ');
+  const missing = [...new Set(unreachedBy(caller, needed))].join(', ');
   return new ControlPlaneError(
     'EnvironmentNotAllowed',
-    missing === undefined ? `${reach}, and this needs one for all.` : `${reach}, and this is about ${missing}.`,
+    needed === 'all' ? `${reach}, and this needs one for all.` : `${reach}, and this is about ${missing}.`,
     'Use a key that is for it.',
   );
 }

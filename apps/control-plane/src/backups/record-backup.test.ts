@@ -1,6 +1,7 @@
 import { newId } from '@strideiq/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backups } from '../catalog/schema.ts';
+import { bucketStore, TestHost } from '../testing/host.ts';
 import { startReporting, type Reporting } from '../testing/reporting-host.ts';
 import { madeBackup } from '../testing/reports.ts';
 
@@ -52,6 +53,27 @@ describe('a backup', () => {
     await link.send(says(runId, 'succeeded', { backup: { ...backup, copies: [...backup.copies, gone] } }));
     expect(copyRows()).toHaveLength(2);
     expect(runRow(runId)?.outcome?.warnings).toEqual([expect.stringContaining(gone.storeId)]);
+  });
+
+  test('is taken without the copy in a store that is another database’s, as its hello was told', async () => {
+    const first = new TestHost(gateway, 'production', 'db2').looksAfter('other');
+    first.databases[0]?.stores.push(bucketStore('shared/'));
+    await (await first.enrol().connect()).close();
+    const shared = bucketStore('shared/');
+    host.databases[0]?.stores.push(shared);
+    const back = await host.connect();
+    expect(back.welcome?.refusedDatabases).toMatchObject([{ code: 'StoreOwnedElsewhere' }]);
+    const runId = newRun();
+    await back.send(says(runId, 'succeeded', { backup: madeBackup(host) }));
+    expect(runRow(runId)).toMatchObject({
+      state: 'succeeded',
+      outcome: { warnings: [expect.stringContaining(shared.storeId)] },
+    });
+    expect(
+      copyRows()
+        .map(({ storeId }) => storeId)
+        .sort(),
+    ).toEqual([host.storeId(0), host.storeId(1)].sort());
   });
 
   test('of another run cannot be told again as this one’s', async () => {

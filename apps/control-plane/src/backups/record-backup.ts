@@ -20,7 +20,7 @@ export function recordBackup(
   const { backupId: id, copies: saidCopies, snapshotAt, ...rest } = said;
   const known = ownBackupOrNew(tx, databaseId, id);
   if (known && known.runId !== runId) notOwned('backup', id);
-  // Before anything is written: one that is another's is no reason to take the others.
+  // One that lies where it does not belong is no reason to leave out the others, which may be all that there is.
   const own = saidCopies.map((copy) => ({ ...copy, isOwn: isOwnStore(tx, databaseId, copy.storeId) }));
   const state = known?.state ?? backupStates.initial;
   if (!known) {
@@ -38,8 +38,8 @@ export function recordBackup(
       .where(eq(backups.id, id))
       .run();
   }
-  const unknown = own.filter(({ isOwn }) => !isOwn).map(({ storeId, key }) => unknownStore(storeId, key));
-  return { id, warnings: unknown };
+  const leftOut = own.filter(({ isOwn }) => !isOwn).map(({ storeId, key }) => notItsStore(storeId, key));
+  return { id, warnings: leftOut };
 }
 
 /** What was read back since, or deleted, knows better than the run that made it; a copy that failed may have been made since. */
@@ -64,9 +64,10 @@ function recordCopy(tx: Reported['tx'], backupId: string, said: ReportedCopy, no
     .run();
 }
 
-function unknownStore(storeId: string, key: string): string {
+/** The same for a store of another database and for one that nobody knows: what others have is nobody's business. */
+function notItsStore(storeId: string, key: string): string {
   return (
-    `The copy ${key} is in the store ${storeId}, which the host's file names no more and which was never seen here: ` +
-    'it is not among the copies of this backup. Name the store again in agent.yaml to have it found.'
+    `The copy ${key} is in the store ${storeId}, which is not known here as this database's: it is not among the copies ` +
+    'of this backup. See that agent.yaml names the store, with a prefix or a path that no other database has.'
   );
 }

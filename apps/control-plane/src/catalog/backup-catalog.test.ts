@@ -1,7 +1,19 @@
 import Database from 'better-sqlite3';
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ApiKeys } from '../keys/api-keys.ts';
 import { backupCatalog, restoreCatalog } from './backup-catalog.ts';
@@ -32,6 +44,33 @@ function namesIn(dir = dataDir): string[] {
   } finally {
     catalog.$client.close();
   }
+}
+
+/**
+ * Puts the copy back in a process that dies before it changes the name of the catalog for the so-manieth time.
+ * @returns whether it came to its end before that
+ */
+async function restoreKilledAt(step: number, dir: string): Promise<boolean> {
+  const script = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    let left = ${step};
+    const target = ${JSON.stringify(join(dir, 'catalog.db'))};
+    const isOurs = (args) => args.some((each) => typeof each === 'string' && each.startsWith(target));
+    for (const name of ['renameSync', 'linkSync', 'rmSync']) {
+      const real = fs[name];
+      fs[name] = (...args) => (isOurs(args) && --left === 0 ? process.kill(process.pid, 'SIGKILL') : real(...args));
+    }
+    syncBuiltinESMExports();
+    const { restoreCatalog } = await import(${JSON.stringify(join(import.meta.dirname, 'backup-catalog.ts'))});
+    await restoreCatalog(${JSON.stringify(dir)}, ${JSON.stringify(copy)}, ${now});`;
+  return await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]).then(
+    () => true,
+    (error: { signal?: string }) => {
+      if (error.signal !== 'SIGKILL') throw error;
+      return false;
+    },
+  );
 }
 
 describe('a copy of the catalog', () => {
@@ -71,6 +110,24 @@ describe('a copy of the catalog', () => {
     expect(namesIn(killed)).toEqual(['first']);
   });
 
+  test('killed at any step of putting it back, there is a catalog: the one that was there, or the copy', async () => {
+    const catalog = openCatalog(dataDir);
+    addKey(catalog, 'both');
+    backupCatalog(dataDir, copy);
+    addKey(catalog, 'old');
+    catalog.$client.close();
+    const seen = new Set<string>();
+    for (let step = 1; ; step++) {
+      const dir = join(directory, `killed-${step}`);
+      cpSync(dataDir, dir, { recursive: true });
+      const survived = await restoreKilledAt(step, dir);
+      expect(existsSync(join(dir, 'catalog.db'))).toBe(true);
+      seen.add(namesIn(dir).join());
+      if (survived) break;
+    }
+    expect(seen).toEqual(new Set(['both,old', 'both']));
+  }, 60_000);
+
   test('goes into a data directory that has none yet', async () => {
     const catalog = openCatalog(dataDir);
     addKey(catalog, 'moved');
@@ -79,6 +136,17 @@ describe('a copy of the catalog', () => {
     const other = join(directory, 'other');
     expect(await restoreCatalog(other, copy, now)).toEqual({ replaced: undefined, brokenAuditSeq: undefined });
     expect(namesIn(other)).toEqual(['moved']);
+  });
+
+  test.each([
+    ['read-only', 0o444],
+    ['open to all', 0o644],
+  ])('from a file that is %s is this user’s alone and can be written', async (_, mode) => {
+    openCatalog(dataDir).$client.close();
+    backupCatalog(dataDir, copy);
+    chmodSync(copy, mode);
+    await restoreCatalog(dataDir, copy, now);
+    expect(statSync(join(dataDir, 'catalog.db')).mode & 0o777).toBe(0o600);
   });
 
   test('overwrites nothing, and leaves nothing half written', () => {

@@ -1,6 +1,7 @@
 import { DatabaseInUse, makeOwnDirectory, whileClosed } from '@strideiq/sqlite';
 import Database from 'better-sqlite3';
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -14,21 +15,14 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { brokenAuditEntry } from '../audit/audit.ts';
 import { ControlPlaneError } from '../errors.ts';
-import { catalogFile, openCatalog, type Catalog } from './open-catalog.ts';
+import { catalogFile, catalogFileIn, openCatalog, type Catalog } from './open-catalog.ts';
 
 /**
  * Writes the catalog as it is at this moment into one file, also while a server works on it.
  * @throws ControlPlaneError `NotFound` without a catalog, `AlreadyExists` for a file that is there, `DataUnusable`
  */
 export function backupCatalog(dataDir: string, target: string): void {
-  const source = join(dataDir, catalogFile);
-  if (!existsSync(source)) {
-    throw new ControlPlaneError(
-      'NotFound',
-      `There is no catalog in ${dataDir}.`,
-      'Name the data directory by STRIDEIQ_DATA_DIR or --data-dir.',
-    );
-  }
+  const source = catalogFileIn(dataDir);
   if (existsSync(target)) throw taken(target);
   const partial = `${target}.${process.pid}.partial`;
   try {
@@ -78,6 +72,8 @@ export async function restoreCatalog(dataDir: string, source: string, now: numbe
   try {
     const candidate = join(aside, catalogFile);
     copyFileSync(source, candidate);
+    // With the file came its mode: a copy may be kept read-only.
+    chmodSync(candidate, 0o600);
     const brokenAuditSeq = await examine(candidate, source);
     syncFile(candidate);
     const target = join(dataDir, catalogFile);
@@ -140,7 +136,10 @@ function invalid(source: string, problem: string, cause?: unknown): ControlPlane
   );
 }
 
-/** Two renames: in between there is no catalog for a moment, and nobody who could look. */
+/**
+ * A second name for the one that is there, and then the new one over the first: a start after a kill in between finds a
+ * catalog, where it would make an empty one if it found none.
+ */
 function swap(candidate: string, target: string, now: number): string | undefined {
   let replaced: string | undefined;
   if (existsSync(target)) {
@@ -148,7 +147,7 @@ function swap(candidate: string, target: string, now: number): string | undefine
     const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
     replaced = `${target}.replaced-${stamp}`;
     if (existsSync(replaced)) throw taken(replaced);
-    renameSync(target, replaced);
+    linkSync(target, replaced);
   }
   for (const end of ['-wal', '-shm']) rmSync(target + end, { force: true });
   renameSync(candidate, target);

@@ -1,5 +1,5 @@
 import { DatabaseInUse, DatabaseNewer, makeOwnDirectory, openDatabase, type SqliteDatabase } from '@strideiq/sqlite';
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../errors.ts';
 import * as schema from './schema.ts';
@@ -27,6 +27,21 @@ export function openCatalog(dataDir: string): Catalog {
   }
 }
 
+/**
+ * The catalog's file, for whoever works beside a server: a key or a token in a new catalog, made where no server looks,
+ * would be of no use to anyone.
+ * @throws ControlPlaneError `NotFound`
+ */
+export function catalogFileIn(dataDir: string): string {
+  const file = join(dataDir, catalogFile);
+  if (existsSync(file)) return file;
+  throw new ControlPlaneError(
+    'NotFound',
+    `There is no catalog in ${dataDir}.`,
+    'Name the data directory that `serve` uses, by STRIDEIQ_DATA_DIR, --data-dir or --config; its first start makes the catalog.',
+  );
+}
+
 /** A directory that somebody else owns and lends us stays as it is; the files in it are ours alone all the same. */
 function closeToOthers(directory: string): void {
   try {
@@ -36,7 +51,8 @@ function closeToOthers(directory: string): void {
   }
 }
 
-function unusable(dataDir: string, cause: unknown): ControlPlaneError {
+/** What is wrong with a data directory, by what opening something in it has thrown. */
+export function unusable(dataDir: string, cause: unknown): ControlPlaneError {
   const file = join(dataDir, catalogFile);
   if (cause instanceof DatabaseNewer) {
     return new ControlPlaneError(

@@ -21,7 +21,7 @@ export async function restore({ configuration, output, now }: Command, file: str
   const kept = replaced === undefined ? '' : ` The one that was there is kept as ${replaced}.`;
   output.result(
     { dataDir, replaced: replaced ?? null, brokenAuditSeq: brokenAuditSeq ?? null },
-    `The catalog is back in ${dataDir}.${kept} Agents send again what it has missed once the server runs.`,
+    `The catalog is back in ${dataDir}.${kept} Agents send again what it has missed once the server runs. Keys and agents that were revoked since hold again: revoke them anew.`,
   );
   return 0;
 }

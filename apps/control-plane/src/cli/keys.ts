@@ -20,7 +20,8 @@ const actor = 'local';
 
 export function createKey(command: Command, options: NewKeyOptions): number {
   const { output, now } = command;
-  const { name, role } = options;
+  const { role } = options;
+  const name = nameOf(options);
   const environments = environmentsOf(options);
   const expiresAt = options.expires === undefined ? null : momentOf(options.expires, now());
   const { key, row } = withCatalog(command, (catalog) =>
@@ -60,6 +61,13 @@ function stateOf({ revokedAt, expiresAt }: Key, now: number): string {
   return Date.parse(expiresAt) <= now ? 'expired' : `good until ${expiresAt}`;
 }
 
+/** As the API takes it. */
+function nameOf({ name }: NewKeyOptions): string {
+  const said = name.trim();
+  if (said !== '' && said.length <= 200) return said;
+  throw new ControlPlaneError('UsageInvalid', '--name must be 1 to 200 letters.', 'Say what the key is for.');
+}
+
 /** Said in so many words: a key for everything is nothing to get by leaving something out. */
 function environmentsOf({ environment, allEnvironments }: NewKeyOptions): string[] | null {
   if ((environment === undefined) !== (allEnvironments === true)) {
@@ -78,13 +86,16 @@ function environmentsOf({ environment, allEnvironments }: NewKeyOptions): string
   );
 }
 
+/** What comes later has no form on the wire (RFC 3339 ends with this year), where every list of keys must show it. */
+const lastMoment = Date.parse('9999-12-31T23:59:59.999Z');
+
 function momentOf(text: string, now: number): number {
   const duration = durationMs(text);
   const at = duration === undefined ? Date.parse(text) : now + duration;
-  if (at > now) return at;
+  if (at > now && at <= lastMoment) return at;
   throw new ControlPlaneError(
     'UsageInvalid',
-    `--expires ${text} is no moment to come.`,
+    `--expires ${text} is no moment to come, or one beyond the year 9999.`,
     'Use a duration, such as 90d or 12h, or a moment, such as 2027-01-31T00:00:00Z.',
   );
 }

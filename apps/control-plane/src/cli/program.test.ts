@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openCatalog } from '../catalog/open-catalog.ts';
 
 const program = join(import.meta.dirname, '../../bin/strideiq-control-plane.js');
 
@@ -75,6 +76,10 @@ describe('beside a server that runs', () => {
     expect(statSync(dataDir()).mode & 0o777).toBe(0o700);
     const admin = readFileSync(adminFile, 'utf8').trim();
     expect(await status('/keys', admin)).toBe(200);
+
+    const second = await end(['serve'], { STRIDEIQ_LISTEN: '127.0.0.1:0' });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toMatch(/^error: Another control plane serves the catalog in .*data\. [^\n]*\n$/);
 
     const made = await end([
       'keys',
@@ -190,9 +195,22 @@ describe('at three in the morning: one paragraph, and the right exit code', () =
     expect(ended.stderr).toMatch(new RegExp(`cannot listen on port ${taken} of 127.0.0.1: another program has it`));
   });
 
+  test('the data directory is another than the server’s: no key and no token is made where nobody knows it', async () => {
+    const STRIDEIQ_DATA_DIR = join(directory, 'elsewhere');
+    for (const args of [
+      ['enroll-token', '--environment', 'eu'],
+      ['keys', 'create', '--name', 'x', '--role', 'viewer', '--all-environments'],
+    ]) {
+      const ended = await end(args, { STRIDEIQ_DATA_DIR });
+      expect({ code: ended.code, stdout: ended.stdout }).toEqual({ code: 3, stdout: '' });
+      expect(ended.stderr).toMatch(/^error: There is no catalog in .*elsewhere\. [^\n]*STRIDEIQ_DATA_DIR[^\n]*\n$/);
+    }
+    expect(existsSync(STRIDEIQ_DATA_DIR)).toBe(false);
+  });
+
   test('the catalog is of a newer version', async () => {
     const newer = join(directory, 'newer');
-    expect((await end(['keys', 'list'], { STRIDEIQ_DATA_DIR: newer })).code).toBe(0);
+    openCatalog(newer).$client.close();
     const client = new Database(join(newer, 'catalog.db'));
     client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('x', 1), ('y', 2), ('z', 3)");
     client.close();
@@ -229,14 +247,18 @@ function lastLines(stderr: string): string {
 }
 
 test('what is asked wrongly is told by the exit code, and for programs as JSON', async () => {
-  const [nothing, role, reach, key, copy] = await Promise.all([
+  const create = ['keys', 'create', '--role', 'viewer', '--all-environments', '--name'];
+  const [nothing, nameless, late, role, reach, key, copy] = await Promise.all([
     end([]),
+    end([...create, ' ']),
+    end([...create, 'x', '--expires', '999999999d']),
     end(['keys', 'create', '--name', 'x', '--role', 'owner', '--all-environments']),
     end(['keys', 'create', '--name', 'x', '--role', 'viewer', '--json']),
     end(['keys', 'revoke', 'none', '--json']),
     end(['catalog', 'restore', '/nowhere/copy.db']),
   ]);
-  expect([nothing, role, reach, key, copy].map(({ code }) => code)).toEqual([2, 2, 2, 3, 3]);
+  expect([nothing, nameless, late, role, reach, key, copy].map(({ code }) => code)).toEqual([2, 2, 2, 2, 2, 3, 3]);
+  expect(late.stderr).toMatch(/--expires 999999999d is no moment to come/);
   expect(role.stderr).toMatch(/Allowed choices are viewer, operator, admin/);
   expect(JSON.parse(reach.stdout)).toMatchObject({
     error: { code: 'UsageInvalid', message: expect.stringMatching(/--all-environments/) as string },

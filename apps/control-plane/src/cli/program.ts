@@ -1,4 +1,5 @@
-import { Command as CommanderCommand, CommanderError, Option } from 'commander';
+import { Command as CommanderCommand, Option } from 'commander';
+import { parseArguments } from '@strideiq/terminal';
 import { roles, type Role } from '../catalog/schema.ts';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { controlPlaneVersion } from '../version.ts';
@@ -66,16 +67,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       process.stdout.write(`${JSON.stringify(configurationJsonSchema(), undefined, 2)}\n`);
     });
 
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // commander has printed its text: help and version are no failures.
-    if (error.exitCode === 0) return 0;
-    if (argv.includes('--json')) printUsageError(error.message);
-    return 2;
-  }
-  return exitCode;
+  return (await parseArguments(program, argv)) ?? exitCode;
 }
 
 type Add = (parent: CommanderCommand, name: string, text: string) => CommanderCommand;
@@ -96,10 +88,4 @@ function addKeyCommands(keys: CommanderCommand, add: Add, run: Run): void {
   add(keys, 'revoke <id>', 'take an API key out of use, at once').action(async (id: string, options: CommonOptions) =>
     run(options, (command) => revokeKey(command, id)),
   );
-}
-
-/** For programs, what commander has told people on standard error. */
-function printUsageError(said: string): void {
-  const message = said === '(outputHelp)' ? 'A command is missing.' : said.replace(/^error: /, '');
-  process.stdout.write(`${JSON.stringify({ error: { code: 'UsageInvalid', message } }, undefined, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 import { codeOf, paragraphOf } from '@strideiq/core';
 import { Output } from '@strideiq/terminal';
 import { resolve } from 'node:path';
-import { openCatalog, type Catalog } from '../catalog/open-catalog.ts';
+import { catalogFileIn, openCatalog, type Catalog } from '../catalog/open-catalog.ts';
 import { loadConfiguration, type ControlPlaneConfiguration } from '../configuration/index.ts';
 import { exitCodeOf } from '../errors.ts';
 
@@ -36,8 +36,12 @@ export async function runCommand(
   }
 }
 
-/** Opens the catalog for one command, beside a server that may have it open too. */
+/**
+ * Opens the server's catalog for one command, whether the server has it open too or not.
+ * @throws ControlPlaneError `NotFound`, `DataUnusable`
+ */
 export function withCatalog<Result>({ configuration }: Command, work: (catalog: Catalog) => Result): Result {
+  catalogFileIn(configuration.dataDir);
   const catalog = openCatalog(configuration.dataDir);
   try {
     return work(catalog);

@@ -3,6 +3,7 @@ import { and, eq } from 'drizzle-orm';
 import { commands } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { commit, type NewsParts } from '../runs/news.ts';
+import { dispatchRun } from './dispatch-run.ts';
 import { moveCommand } from './move-command.ts';
 
 /**
@@ -20,7 +21,10 @@ export function acknowledge(parts: NewsParts & { now: () => number }, agentId: s
     if (!command) throw commandUnknown(commandId);
     const steps = commandStates.path(command.state, 'acknowledged') ?? [];
     if (steps.length === 0) return;
-    moveCommand(tx, command, steps, { now: parts.now() });
+    const now = parts.now();
+    moveCommand(tx, command, steps, { now });
+    // One that a catalog which was set back holds for unsent.
+    dispatchRun(tx, news, command.runId, now);
     if (command.runId !== null) news.runChanged(command.runId);
   });
 }

@@ -172,8 +172,12 @@ describe('asking is refused before anything is made', () => {
     for (let at = 0; at < 100; at++) await ask();
     expect(await refusedBy()).toMatchObject({ code: 'TooManyCommands' });
     const link = await host.connect();
-    const [first] = await received(link, 100);
+    const [first, second] = await received(link, 100);
     expect(await refusedBy()).toMatchObject({ code: 'TooManyCommands' });
+    // What waits can be called off all the same.
+    const { runId } = second as { runId: string };
+    await gateway.work.cancelRun(runId, requester);
+    expect(commandSchema.parse((await received(link, 101)).at(-1))).toMatchObject({ kind: 'cancel', body: { runId } });
     await link.api.acknowledge.mutate({ commandId: first?.commandId ?? '' });
     await ask();
   });

@@ -1,10 +1,9 @@
-import { runStates } from '@strideiq/core';
 import type { CommandEnvelope } from '@strideiq/protocol';
 import { and, asc, eq, gt, inArray } from 'drizzle-orm';
 import type { Connection } from '../agents/connection.ts';
-import { commands, runs } from '../catalog/schema.ts';
-import { moveRun } from '../runs/move-run.ts';
+import { commands } from '../catalog/schema.ts';
 import { commit, type NewsParts } from '../runs/news.ts';
+import { dispatchRun } from './dispatch-run.ts';
 import { moveCommand, type CommandRow } from './move-command.ts';
 
 /**
@@ -57,8 +56,7 @@ function markDelivered(parts: NewsParts & { now: () => number }, { id }: Command
     if (command?.state !== 'queued' && command?.state !== 'delivered') return false;
     const now = parts.now();
     moveCommand(tx, command, ['delivered'], { now });
-    const run = command.runId === null ? undefined : tx.select().from(runs).where(eq(runs.id, command.runId)).get();
-    if (run && runStates.canMove(run.state, 'dispatched')) moveRun(tx, news, run, ['dispatched'], { now });
+    dispatchRun(tx, news, command.runId, now);
     return true;
   });
 }

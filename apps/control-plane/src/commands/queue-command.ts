@@ -53,7 +53,8 @@ export function queueCommand<Kind extends CommandKind>(
     .from(commands)
     .where(and(eq(commands.agentId, agentId), inArray(commands.state, ['queued', 'delivered'])))
     .get();
-  if ((waiting?.count ?? 0) >= mostWaiting) throw tooManyCommands(agent?.hostname ?? agentId);
+  // What waits can always be called off; a run has one cancel at a time.
+  if (kind !== 'cancel' && (waiting?.count ?? 0) >= mostWaiting) throw tooManyCommands(agent?.hostname ?? agentId);
   const expiresAt = now + lifetimeMs[kind];
   tx.insert(commands)
     .values({

@@ -119,9 +119,12 @@ describe('by the control plane’s own rights', () => {
   });
 
   test('they are given anew as long as the run lives', async () => {
-    await ask();
+    const first = await ask();
     await targetLink.send(target.report('run', runBody(target, runId, 'running', { kind: 'restore' })));
-    await ask();
+    expect(await ask()).toEqual(first);
+    expect(downloads()).toHaveLength(1);
+    gateway.clock.now += 60_000;
+    expect((await ask()).expiresAt).not.toBe(first.expiresAt);
     expect(downloads()).toHaveLength(2);
     await targetLink.send(target.report('run', runBody(target, runId, 'failed', { kind: 'restore' })));
     expect(await refused(ask())).toMatchObject({ code: 'RunNotActive' });

@@ -24,6 +24,7 @@ export interface SourceUrlsParts extends NewsParts {
 
 /** How long URLs are good for; a restore that takes longer asks for others. */
 const expiresInSeconds = 3600;
+const sameAnswerMs = 60_000;
 
 /** What a restore's command says of its source, and what the catalog knows of it. */
 interface Source {
@@ -40,7 +41,7 @@ interface Source {
 export class SourceUrls {
   readonly #parts: SourceUrlsParts;
   readonly #presigns: PresignRequests;
-  readonly #asked = new Map<string, Promise<Urls>>();
+  readonly #asked = new Map<string, { at: number; urls: Promise<Urls> }>();
 
   constructor(parts: SourceUrlsParts) {
     this.#parts = parts;
@@ -48,17 +49,20 @@ export class SourceUrls {
   }
 
   /**
-   * For the agent that the restore was sent to, and while its run lives. Asked again while it is under way, the answer is
-   * the same.
+   * For the agent that the restore was sent to, and while its run lives. Asked again within a minute, the answer is the
+   * same: whoever asks without end fills neither the audit nor the commands of the source host.
    * @throws ControlPlaneError `CommandUnknown`, `RunNotActive`, `CopyUnreachable`, `PresignFailed`
    */
   async urlsFor(agentId: string, commandId: string): Promise<Urls> {
     const source = this.#sourceOf(agentId, commandId);
+    const now = this.#parts.now();
+    for (const [id, { at }] of this.#asked) if (now - at >= sameAnswerMs) this.#asked.delete(id);
     const before = this.#asked.get(commandId);
-    if (before) return await before;
-    const making = this.#make(source).finally(() => this.#asked.delete(commandId));
-    this.#asked.set(commandId, making);
-    return await making;
+    if (before) return await before.urls;
+    const urls = this.#make(source);
+    this.#asked.set(commandId, { at: now, urls });
+    urls.catch(() => this.#asked.delete(commandId));
+    return await urls;
   }
 
   /** Takes an agent's answer to `presign`; one that nobody waits for is ignored. */

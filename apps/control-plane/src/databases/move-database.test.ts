@@ -2,7 +2,7 @@ import { newId } from '@strideiq/core';
 import { waitFor } from '@strideiq/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
-import { runBody } from '../testing/reports.ts';
+import { madeBackup, runBody } from '../testing/reports.ts';
 
 let server: TestControlPlane;
 beforeAll(async () => {
@@ -61,6 +61,24 @@ test('what the former agent had in hand is given up, and none of it is sent to i
   await back.api.settled.mutate({ openRunIds: [], openCommandIds: [] });
   expect(back.commands).toEqual([]);
   expect(await states()).toEqual(['lost', 'cancelled']);
+  await back.close();
+});
+
+test('what its new agent had told of it before is asked for again, and taken', async () => {
+  const [former, latter] = [server.host('rebuilt', 'lost'), server.host('rebuilt', 'new')];
+  await (await former.connect()).close();
+  const link = await latter.connect();
+  const backup = madeBackup(latter);
+  const told = [
+    latter.report('command', { commandId: newId(5), state: 'done' }),
+    latter.report('run', runBody(latter, newId(4), 'succeeded', { backup })),
+  ];
+  expect((await link.send(...told)).answers.map(({ answer }) => answer)).toEqual(['accepted', 'rejected']);
+  await move(latter.databaseId(), latter.agentId);
+  const back = await latter.connect();
+  expect(back.welcome?.highWater).toBe(0);
+  expect((await back.send(...told)).answers.map(({ answer }) => answer)).toEqual(['duplicate', 'accepted']);
+  expect(await server.rest('GET', `/backups/${backup.backupId}`)).toMatchObject({ body: { state: 'succeeded' } });
   await back.close();
 });
 

@@ -3,12 +3,13 @@ import type { ApiParts } from '../api/context.ts';
 import { recordAudit } from '../audit/audit.ts';
 import { agents, databases } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
+import { askAgain } from '../reports/ask-again.ts';
 import { leaveRuns } from '../runs/leave-runs.ts';
 import { commit } from '../runs/news.ts';
 
 /**
- * Gives a database to another agent of its environment: its reports are taken from now on, and the former's no more; what
- * the former was asked for and has not ended is given up. Both say hello anew, so that each learns what is its own.
+ * Gives a database to another agent of its environment: its reports are taken, also those from before, and the former's no
+ * more; what the former was asked for and has not ended is given up. Both say hello anew, so that each learns what is its own.
  * @throws ControlPlaneError `NotFound`, `EnvironmentMismatch`
  */
 export function moveDatabase(
@@ -51,6 +52,7 @@ export function moveDatabase(
       now(),
     );
     leaveRuns(tx, news, { databaseId, agentId: database.agentId }, now());
+    askAgain(tx, agentId);
     return database.agentId;
   });
   if (from === undefined) return;

@@ -1,4 +1,5 @@
 import { fastify, LogController, type FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { AgentGateway } from '../agents/agent-gateway.ts';
 import type { ApiParts } from '../api/context.ts';
@@ -30,6 +31,14 @@ export const mostBodyBytes = 1024 * 1024;
 /** A client that sends its request by drops is given up after this. */
 const requestTimeoutMs = 60_000;
 
+/**
+ * Only WebSockets are upgrades: `curl --http2` and Java's client offer HTTP/2 by the same header with every request in
+ * plain text, and are answered as if they had not (RFC 9110, 7.8).
+ */
+const agentsUpgrade = {
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
+};
+
 /** Everything that answers on the one port, built and not listening yet: `listen` or `inject` is the caller's. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { parts, gateway, log, tls } = options;
@@ -39,7 +48,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     // What cannot even be routed.
     frameworkErrors: (error, request, reply) => void answerProblem(request, reply, error),
-    ...(tls === undefined ? {} : { https: { ...tls, minVersion: 'TLSv1.2' as const } }),
+    ...(tls === undefined
+      ? { http: agentsUpgrade }
+      : { https: { ...tls, ...agentsUpgrade, minVersion: 'TLSv1.2' as const } }),
     bodyLimit: mostBodyBytes,
     requestTimeout: requestTimeoutMs,
     trustProxy: options.trustedProxies.length === 0 ? false : [...options.trustedProxies],

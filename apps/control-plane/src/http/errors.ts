@@ -11,11 +11,15 @@ export function answerErrors(app: FastifyInstance): void {
   });
 }
 
-/** Logs what is our own fault, and answers the rest. */
 export function answerProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+  return sendProblem(reply, knownProblem(request, error));
+}
+
+/** How a failure is told, whoever refused; logs what is our own fault. */
+export function knownProblem(request: FastifyRequest, error: unknown): Problem {
   const found = ofFastify(error) ?? problemOf(error);
   if (found.status >= 500) request.log.error({ err: error }, 'a request failed');
-  return sendProblem(reply, found);
+  return found;
 }
 
 export function sendProblem(reply: FastifyReply, found: Problem): FastifyReply {

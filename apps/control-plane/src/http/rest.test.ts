@@ -229,6 +229,9 @@ describe('keys', () => {
     });
     expect(made).toMatchObject({ status: 201, body: { name: 'deploy', expiresAt: '2027-01-01T00:00:00.000Z' } });
     const { key, id } = made.body as { key: string; id: string };
+    expect((await server.rest('GET', `/audit?subject=${id}`)).body['items']).toMatchObject([
+      { action: 'key.create', detail: { name: 'deploy', expiresAt: '2027-01-01T00:00:00.000Z' } },
+    ]);
     expect((await server.rest('GET', '/runs', { key })).status).toBe(200);
     const listed = await server.rest('GET', '/keys');
     expect(listed.text).toContain(id);

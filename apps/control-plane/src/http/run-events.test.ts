@@ -159,6 +159,20 @@ test('a client that leaves is forgotten, and so is one that the program leaves',
   await ownLink.closed;
 });
 
+test('a run that goes on when the program stops is not told as one that has ended', async () => {
+  const own = await startControlPlane();
+  const elsewhere = own.host('production', 'db1');
+  const ownLink = await elsewhere.connect();
+  const runId = newId(own.clock.now);
+  await ownLink.send(elsewhere.report('run', runBody(elsewhere, runId, 'running')));
+  const headers = { authorization: `Bearer ${own.adminKey}` };
+  const response = await fetch(`${own.url}/api/v1/runs/${runId}/events`, { headers });
+  const said = response.text();
+  await waitFor('it to listen', () => own.followers.count === 1);
+  await own.stop();
+  expect(await said).toMatch(/^event: run\ndata: \{.*"running".*\}\n\n$/);
+});
+
 test('one key follows only so much at a time', async () => {
   const runId = await runningRun();
   const key = server.keyFor('viewer', ['production']);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { ApiContext, ApiParts } from '../api/context.ts';
 import { followRun } from '../api/follow-run.ts';
+import { isOpen } from '../runs/open-states.ts';
 import { restPath, runEventsPath } from './rest-procedures.ts';
 import { callProcedure } from './rest.ts';
 import { contextOf } from './who-asks.ts';
@@ -40,13 +41,17 @@ export function mountRunEvents(app: FastifyInstance, parts: ApiParts): void {
 /** Ends the stream, whatever happens: with an error where the run could not be told to its end. */
 async function tell(stream: PassThrough, context: ApiContext, runId: string, gone: AbortSignal): Promise<void> {
   const heartbeat = setInterval(() => stream.write(': still here\n\n'), heartbeatMs);
+  let isOver = false;
   try {
     for await (const run of followRun(context, runId, gone)) {
+      isOver = !isOpen(run.state);
       const taken = stream.write(`event: run\ndata: ${JSON.stringify(run)}\n\n`);
       // Whoever reads slowly is told less often, and the memory stays ours.
       if (!taken) await once(stream, 'drain', { signal: gone });
     }
-    if (!gone.aborted) stream.end('event: end\ndata: {}\n\n');
+    // A run that goes on when the program stops has not ended: whoever listens then comes back by itself.
+    if (isOver) stream.write('event: end\ndata: {}\n\n');
+    stream.end();
   } catch (error) {
     stream.destroy(gone.aborted ? undefined : (error as Error));
   } finally {

@@ -93,6 +93,32 @@ describe('over the wire, as curl sends it', () => {
     }
   });
 
+  test('HTTP/2 that is offered in plain text, as by curl --http2 and Java, is passed over', async () => {
+    const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA';
+    const { status, body } = await raw(`GET /api/v1/runs HTTP/1.1\r\nHost: x\r\n${offer}\r\n${bearer()}\r\n\r\n`);
+    expect({ status, body }).toEqual({ status: 200, body: expect.stringContaining(runId) as string });
+  });
+
+  test.each([
+    ['more than a mebibyte', { 'content-type': 'application/json' }, 'x'.repeat(1024 * 1024 + 1), 413, 'TooLarge'],
+    ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 'a=b', 415, 'InputInvalid'],
+    [
+      'an Idempotency-Key that is none',
+      { 'content-type': 'application/json', 'idempotency-key': 'x'.repeat(201) },
+      '{}',
+      400,
+      'InputInvalid',
+    ],
+  ])('our own clients are told too of %s', async (_, headers, body, status, code) => {
+    const answer = await fetch(`${server.url}/trpc/backups.create`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${server.adminKey}`, ...headers },
+      body,
+    });
+    expect(answer.status).toBe(status);
+    expect(await answer.json()).toMatchObject({ error: { data: { httpStatus: status, problem: { status, code } } } });
+  });
+
   test('a body that is announced and empty is none', async () => {
     expect((await raw(post(`/api/v1/runs/${runId}/cancel`, ''))).body).toContain('RunNotActive');
   });
@@ -102,10 +128,13 @@ test('an error of our own keeps its words in the log', async () => {
   const before = server.log.length;
   server.catalog.$client.exec('ALTER TABLE run_log RENAME TO run_log_away');
   try {
-    const { status, text: said } = await server.rest('GET', `/runs/${runId}/log`);
-    expect(status).toBe(500);
-    expect(said).toContain('"code":"Unexpected"');
-    expect(said).not.toContain('run_log');
+    const input = encodeURIComponent(JSON.stringify({ runId }));
+    for (const url of [`/api/v1/runs/${runId}/log`, `/trpc/runs.log?input=${input}`]) {
+      const answer = await server.app.inject({ url, headers: { authorization: `Bearer ${server.adminKey}` } });
+      expect(answer.statusCode).toBe(500);
+      expect(answer.body).toContain('"code":"Unexpected"');
+      expect(answer.body).not.toContain('run_log');
+    }
     expect(server.log.slice(before).join('')).toMatch(/no such table: run_log/);
   } finally {
     server.catalog.$client.exec('ALTER TABLE run_log_away RENAME TO run_log');

@@ -1,5 +1,7 @@
+import { eq } from 'drizzle-orm';
 import { recordAudit } from '../audit/audit.ts';
 import type { Catalog } from '../catalog/open-catalog.ts';
+import { environments } from '../catalog/schema.ts';
 
 export interface AccessRefusal {
   /** Undefined where no key is known: absent, or none of ours. */
@@ -15,8 +17,9 @@ export interface AccessRefusal {
 const windowMs = 60_000;
 
 /**
- * Writes refused calls to the audit, at most one for each caller, procedure and minute. All without a known key are one
- * caller: whoever has many addresses must not be able to fill the disk.
+ * Writes refused calls to the audit, at most one for each caller, procedure, environment and minute. All without a known
+ * key are one caller, and all environments that there are not are one: whoever has many addresses, or makes up names, must
+ * not be able to fill the disk.
  */
 export class AccessRefusals {
   readonly #catalog: Catalog;
@@ -35,7 +38,7 @@ export class AccessRefusals {
     if (window !== this.#window) this.#told.clear();
     this.#window = window;
     const actor = keyId ?? 'unknown';
-    const what = `${actor} ${procedure}`;
+    const what = JSON.stringify([actor, procedure, this.#isThere(environment) ? environment : null]);
     if (this.#told.has(what)) return;
     this.#catalog.transaction(
       (tx) =>
@@ -53,5 +56,10 @@ export class AccessRefusals {
       { behavior: 'immediate' },
     );
     this.#told.add(what);
+  }
+
+  #isThere(name: string | undefined): boolean {
+    if (name === undefined) return false;
+    return this.#catalog.select().from(environments).where(eq(environments.name, name)).get() !== undefined;
   }
 }

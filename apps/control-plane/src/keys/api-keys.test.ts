@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { brokenAuditEntry } from '../audit/audit.ts';
 import { openCatalog, type Catalog } from '../catalog/open-catalog.ts';
+import { environments } from '../catalog/schema.ts';
 import { AccessRefusals } from './access-refusals.ts';
 import { ApiKeys, keyForm } from './api-keys.ts';
 import { mayAct, mayReach, type Caller } from './caller.ts';
@@ -169,4 +170,35 @@ test('refusals without a known key are one caller: many addresses fill no disk',
     refusals.record({ keyId: undefined, procedure: 'runs.list', code: 'KeyInvalid', address: `192.0.2.${n}` });
   }
   expect(catalog.query.audit.findMany().sync()).toHaveLength(1);
+});
+
+describe('refusals', () => {
+  const tried = (environment: string, keyId = 'key-1') => ({
+    keyId,
+    procedure: 'databases.get',
+    code: 'EnvironmentNotAllowed',
+    address: '192.0.2.1',
+    environment,
+  });
+
+  beforeEach(() => {
+    for (const name of ['production', 'staging']) {
+      catalog.insert(environments).values({ name, createdAt: now }).run();
+    }
+  });
+
+  test('at two environments in one minute are in the audit of each, once', () => {
+    const refusals = new AccessRefusals(catalog, () => now);
+    for (const name of ['production', 'staging', 'production', 'staging']) refusals.record(tried(name));
+    expect(catalog.query.audit.findMany().sync()).toMatchObject([
+      { environment: 'production' },
+      { environment: 'staging' },
+    ]);
+  });
+
+  test('at environments that there are not fill no disk', () => {
+    const refusals = new AccessRefusals(catalog, () => now);
+    for (let n = 0; n < 100; n++) refusals.record(tried(`made-up-${n}`));
+    expect(catalog.query.audit.findMany().sync()).toHaveLength(1);
+  });
 });

@@ -77,7 +77,9 @@ export class ApiKeys {
     };
     return this.#catalog.transaction(
       (tx) => {
-        const detail = { name, role, environments, expiresAt };
+        // It goes over the wire as it stands here, and there every moment is text.
+        const ends = expiresAt === null ? null : new Date(expiresAt).toISOString();
+        const detail = { name, role, environments, expiresAt: ends };
         recordAudit(tx, { actor, action: 'key.create', subject: values.id, detail, ...oneOf(environments) }, now);
         return tx.insert(keys).values(values).returning().get();
       },

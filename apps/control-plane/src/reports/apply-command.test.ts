@@ -31,6 +31,18 @@ describe('a command', () => {
     expect(runRow(runId)).toMatchObject({ state: 'dispatched' });
   });
 
+  test('that was done and never sent, since the catalog was set back, leaves no run that waits for ever', async () => {
+    await link.close();
+    await waitFor('the agent to be gone', () => !gateway.connections.isConnected(host.agentId));
+    const runId = await ask();
+    const back = host.open();
+    await back.hello();
+    await back.send(ended(commandOf(runId)?.id ?? '', 'done'));
+    expect(runRow(runId)).toMatchObject({ state: 'dispatched' });
+    await back.api.settled.mutate({ openRunIds: [], openCommandIds: [] });
+    expect(runRow(runId)).toMatchObject({ state: 'lost' });
+  });
+
   test.each([
     ['refused', 'failed'],
     ['expired', 'expired'],

@@ -2,6 +2,7 @@ import { commandStates, type RunState } from '@strideiq/core';
 import type { CommandReport } from '@strideiq/protocol';
 import { eq } from 'drizzle-orm';
 import { runs } from '../catalog/schema.ts';
+import { dispatchRun } from '../commands/dispatch-run.ts';
 import { withdrawnCode } from '../commands/withdraw-command.ts';
 import { moveCommand, type CommandRow } from '../commands/move-command.ts';
 import { moveRun, stepsBySaid } from '../runs/move-run.ts';
@@ -13,13 +14,14 @@ import type { Reported } from './reported.ts';
  * own, and there is nothing else to tell. A second word of one that has ended changes nothing.
  */
 export function applyCommand(report: Reported, { commandId, state, reason }: CommandReport): void {
-  const { tx, agentId, now } = report;
+  const { tx, news, agentId, now } = report;
   const command = ownCommandOrUnknown(tx, agentId, commandId);
   if (!command) return;
   const steps = commandStates.path(command.state, state) ?? [];
   if (steps.length === 0) return;
   const why = reason ? { reasonCode: reason.code, reason: reason.text } : {};
   moveCommand(tx, command, steps, { now, ...why });
+  dispatchRun(tx, news, command.runId, now);
   if (command.kind === 'cancel') {
     // A host that would not cancel may begin it still.
     if (state !== 'expired' && reason?.code !== 'ActionNotAllowed') endWithdrawn(report, command);

@@ -146,8 +146,10 @@ describe('a run', () => {
     const [first, second, third, goes] = [newRun(), await ask(), newRun(), newRun()];
     await link.send(says(first, 'running'), says(third, 'running'), says(goes, 'running'));
     const other = new TestHost(gateway, 'production', 'db2').looksAfter('other').enrol();
-    await (await other.connect()).close();
-    const backup = madeBackup(host, { copies: [{ storeId: other.storeId(), key: 'x', state: 'stored' }] });
+    const theirs = madeBackup(other);
+    const otherLink = await other.connect();
+    await otherLink.send(other.report('run', runBody(other, newRun(), 'succeeded', { backup: theirs })));
+    const backup = madeBackup(host, { backupId: theirs.backupId });
     const odd = { ...says(third, 'failed'), body: { ...runBody(host, third, 'failed'), startedAt: 'yesterday' } };
     const unknown = { ...says(goes, 'running'), body: { ...runBody(host, goes, 'running'), startedAt: 'yesterday' } };
     expect(
@@ -155,9 +157,9 @@ describe('a run', () => {
     ).toEqual(['NotOwner', 'NotOwner', 'ReportInvalid', 'ReportInvalid']);
     expect([first, second, third].map((id) => runRow(id)?.state)).toEqual(['lost', 'lost', 'lost']);
     expect(runRow(first)).toMatchObject({ errorCode: 'NotOwner', endedAt: gateway.now() });
-    expect(runRow(first)?.error).toContain(other.storeId());
+    expect(runRow(first)?.error).toContain(theirs.backupId);
     expect(runRow(goes)).toMatchObject({ state: 'running' });
-    expect(gateway.catalog.select().from(backups).all()).toEqual([]);
+    expect(gateway.catalog.select().from(backups).all()).toMatchObject([{ agentId: other.agentId }]);
     await link.send(says(third, 'failed'));
     expect(runRow(third)).toMatchObject({ state: 'failed', errorCode: null });
   });

@@ -49,14 +49,10 @@ export function ownBackupOrNew(tx: CatalogTransaction, databaseId: string, backu
   return backup;
 }
 
-/**
- * Whether a store is this database's; false where nobody has claimed it.
- * @throws ControlPlaneError `NotOwner`
- */
+/** Whether a store is this database's; false where it is another's, or nobody has claimed it. */
 export function isOwnStore(tx: CatalogTransaction, databaseId: string, storeId: string): boolean {
   const store = tx.select({ owner: stores.databaseId }).from(stores).where(eq(stores.id, storeId)).get();
-  if (store && store.owner !== databaseId) throw notOwner('store', storeId);
-  return store !== undefined;
+  return store?.owner === databaseId;
 }
 
 export function notOwned(kind: string, id: string): never {

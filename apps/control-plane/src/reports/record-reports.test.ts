@@ -63,7 +63,7 @@ describe('a batch', () => {
     );
     expect(runRow(good)).toMatchObject({ state: 'failed' });
     expect(gateway.said.filter(({ text }) => text === 'a report was rejected')).toHaveLength(2);
-    expect(await answersTo(bad, foreign)).toEqual(['duplicate', 'duplicate']);
+    expect(await answersTo(bad, foreign)).toEqual(['ReportInvalid', 'NotOwner']);
   });
 
   test('raises the mark of its own journal over all it holds, taken or not', async () => {

@@ -54,10 +54,14 @@ function recordOne(
   { reportId, seq, kind, at, body }: Report,
 ): Answer {
   const known = tx
-    .select({ answer: reports.answer })
+    .select({ answer: reports.answer, code: reports.code, reason: reports.reason })
     .from(reports)
     .where(and(eq(reports.agentId, agentId), eq(reports.reportId, reportId)))
     .get();
+  // The first answer may have been lost on its way: its host is to hear of a rejection, and not to take it for taken.
+  if (known?.answer === 'rejected') {
+    return { reportId, answer: 'rejected', code: known.code ?? 'Rejected', text: known.reason ?? 'no reason was kept' };
+  }
   if (known) return { reportId, answer: 'duplicate' };
   const row = { agentId, reportId, journalId, seq, kind, hostAt: Date.parse(at), receivedAt: now };
   const apply = isKnown(kind) ? appliers[kind] : undefined;

@@ -36,9 +36,20 @@ function newestOf(tx: CatalogReader, databaseId: string, now: number): BackupRow
   if (!database) {
     throw new ControlPlaneError('NotFound', `There is no database ${databaseId}.`, '`strideiq databases` lists them.');
   }
+  const newest = newestBackup(tx, databaseId, now);
+  if (newest) return newest;
+  throw new ControlPlaneError(
+    'BackupNotRestorable',
+    `The database ${database.name} has no backup of which a good copy is known.`,
+    'Make one: `strideiq backup`.',
+  );
+}
+
+/** The newest that succeeded and of which a good copy is known. */
+export function newestBackup(tx: CatalogReader, databaseId: string, now: number): BackupRow | undefined {
   const moment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
   const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, ['stored', 'verified']));
-  const newest = tx
+  return tx
     .select()
     .from(backups)
     .where(
@@ -57,10 +68,4 @@ function newestOf(tx: CatalogReader, databaseId: string, now: number): BackupRow
     .orderBy(desc(moment), desc(backups.id))
     .limit(1)
     .get();
-  if (newest) return newest;
-  throw new ControlPlaneError(
-    'BackupNotRestorable',
-    `The database ${database.name} has no backup of which a good copy is known.`,
-    'Make one: `strideiq backup`.',
-  );
 }

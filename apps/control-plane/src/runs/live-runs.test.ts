@@ -38,6 +38,13 @@ test('the progress of a run is there until it ends, and written down nowhere', a
   expect(gateway.liveRuns.progressOf(runId)).toBeUndefined();
 });
 
+test('nothing is kept of a run whose end is told together with more of it', async () => {
+  await link.api.progress.mutate({ runs: [progress()] });
+  const lines = [{ at: '2026-11-24T08:00:00.000Z', level: 'info' as const, text: 'done' }];
+  await link.send(host.report('run', runBody(host, runId, 'failed')), host.report('log', { runId, lines }));
+  expect(gateway.liveRuns.progressOf(runId)).toBeUndefined();
+});
+
 test('what an agent says of the run of another, or of none, is ignored', async () => {
   const other = await new TestHost(gateway, 'production', 'db2').enrol().connect();
   const nothing = newId(1);

@@ -14,7 +14,8 @@ export class News {
   readonly #agents = new Set<string>();
 
   runChanged(runId: string, { ended = false }: { ended?: boolean } = {}): void {
-    this.#runs.set(runId, { ended });
+    // What is told of it after its end is no new beginning.
+    this.#runs.set(runId, { ended: ended || (this.#runs.get(runId)?.ended ?? false) });
   }
 
   /** There is something to be sent to this agent. */

@@ -2,7 +2,8 @@ import type { Settled } from '@strideiq/protocol';
 import { and, eq, inArray } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { commands, runs } from '../catalog/schema.ts';
-import { moveRun, type RunRow } from './move-run.ts';
+import { loseRun } from './lose-runs.ts';
+import type { RunRow } from './move-run.ts';
 import { commit, type NewsParts } from './news.ts';
 
 /**
@@ -23,7 +24,7 @@ export function settleRuns(parts: NewsParts & { now: () => number }, agentId: st
       if (openRuns.has(run.id)) continue;
       if (run.commandId !== null && openCommands.has(run.commandId)) continue;
       if (isStillWaiting(tx, run)) continue;
-      moveRun(tx, news, run, ['lost'], { now, ...forgotten });
+      loseRun(tx, news, run, { now, ...forgotten });
     }
   });
 }

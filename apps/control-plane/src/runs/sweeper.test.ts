@@ -120,6 +120,16 @@ describe('a run of an agent that is away', () => {
     expect(runRow(runId)).toMatchObject({ state: 'lost' });
   });
 
+  test('is lost also where that it left could not be written down', async () => {
+    const runId = await begin();
+    gateway.catalog.$client.pragma('query_only = ON');
+    await leave();
+    gateway.catalog.$client.pragma('query_only = OFF');
+    gateway.clock.now += dayMs;
+    gateway.sweeper.sweep();
+    expect(runRow(runId)).toMatchObject({ state: 'lost' });
+  });
+
   test('takes its command with it', async () => {
     const runId = await ask();
     await waitFor('the command', () => link.commands.length === 1);
@@ -160,6 +170,22 @@ describe('a run that its agent forgot', () => {
       'lost',
       'queued',
     ]);
+    expect([waiting, taken, dropped, unsent].map((id) => commandOf(id)?.state)).toEqual([
+      'delivered',
+      'acknowledged',
+      'expired',
+      'queued',
+    ]);
+  });
+
+  test('is also one whose command it confirmed and nobody knew to be sent: the catalog was set back since', async () => {
+    await leave();
+    const runId = await ask();
+    link = await host.connect({ commandKinds: [] });
+    await link.api.acknowledge.mutate({ commandId: commandOf(runId)?.id ?? '' });
+    expect(runRow(runId)).toMatchObject({ state: 'dispatched' });
+    await settle();
+    expect(runRow(runId)).toMatchObject({ state: 'lost' });
   });
 
   test('is never another agent’s', async () => {

@@ -102,6 +102,18 @@ describe('a store of its own', () => {
     own.close();
   });
 
+  test('is opened anew once its host has corrected the region', async () => {
+    const own = storesOf(new Set());
+    const scopeIn = async (region: string) => {
+      const opened = await own.open(row('eu/running_app/', { endpoint: 'http://127.0.0.1:9', region }));
+      const url = new URL((await opened?.presign?.('a', { expiresInSeconds: 60 })) ?? '');
+      return url.searchParams.get('X-Amz-Credential')?.split('/')[2];
+    };
+    expect(await scopeIn('eu-west-1')).toBe('eu-west-1');
+    expect(await scopeIn('eu-central-1')).toBe('eu-central-1');
+    own.close();
+  });
+
   test('is none where nothing is configured for it, and an error where its credentials are gone', async () => {
     const own = storesOf(new Set());
     expect(await own.open(row('us/', { endpoint: 'http://127.0.0.1:9' }))).toBeUndefined();

@@ -12,8 +12,8 @@ export interface OwnStoresParts {
 
 interface Opened {
   store: Store;
-  /** What it was opened with, to see that a file holds something else by now. */
-  credentials: string;
+  /** What it was opened with, to see that a file holds something else by now, or that its host has said better. */
+  openedWith: string;
 }
 
 /** The buckets that the control plane reaches by credentials of its own; each is opened once, when it is first needed. */
@@ -33,13 +33,14 @@ export class OwnStores {
     if (configured === undefined || place === undefined || place === null) return undefined;
     const resolved = await resolveS3Credentials(configured.credentials, this.#parts.env);
     for (const secret of resolved.secrets) this.#parts.secrets.add(secret);
-    const credentials = JSON.stringify([resolved.credentials, resolved.profile]);
+    const options = optionsOf(configured, place, resolved);
+    const openedWith = JSON.stringify(options);
     const before = this.#opened.get(row.id);
-    if (before?.credentials === credentials) return before.store;
+    if (before?.openedWith === openedWith) return before.store;
     // Somebody may still be using it.
     if (before !== undefined) this.#retired.push(before.store);
-    const store = withRetry(await openS3Store(optionsOf(configured, place, resolved)), usualRetries);
-    this.#opened.set(row.id, { store, credentials });
+    const store = withRetry(await openS3Store(options), usualRetries);
+    this.#opened.set(row.id, { store, openedWith });
     return store;
   };
 

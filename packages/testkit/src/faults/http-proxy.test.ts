@@ -62,6 +62,7 @@ describe('startHttpFaultProxy', () => {
       ['GET', 206],
     ]);
     expect(proxy.requests[0]?.bodyBytes).toBeGreaterThanOrEqual(body.length);
+    expect(proxy.requests.map(({ answerBytes }) => answerBytes)).toEqual([0, body.length - 10]);
     expect(proxy.requests[0]?.headers.host).toBe(`127.0.0.1:${proxy.port}`);
   });
 
@@ -129,6 +130,7 @@ describe('startHttpFaultProxy', () => {
     proxy.add({ method: 'GET', fault: 'truncate' });
     const got = await client.send(new GetObjectCommand({ Bucket, Key: 'long' }));
     await expect(got.Body!.transformToByteArray()).rejects.toThrow(/aborted|reset/i);
+    expect(proxy.requests[1]?.answerBytes).toBe(1_000_000);
   });
 
   it('forgets its rules when told to', async () => {

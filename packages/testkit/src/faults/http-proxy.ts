@@ -44,6 +44,8 @@ export interface SeenRequest {
   headers: NodeJS.Dict<string | string[]>;
   /** Of the body as it arrived. */
   bodyBytes: number;
+  /** Of the answer's body, as far as it was handed on. */
+  answerBytes: number;
   /** What the server behind answered; undefined where it was not asked or did not answer. */
   status?: number;
   /** The fault that it met. */
@@ -119,7 +121,7 @@ export class HttpFaultProxy {
   async #handle(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
     const [path = '', query = ''] = (incoming.url ?? '').split('?', 2);
     const { method = 'GET', headers } = incoming;
-    const seen: SeenRequest = { method, path, query, headers, bodyBytes: 0 };
+    const seen: SeenRequest = { method, path, query, headers, bodyBytes: 0, answerBytes: 0 };
     this.requests.push(seen);
     const fault = this.#pick(seen);
     if (fault !== undefined) seen.fault = fault;
@@ -158,24 +160,30 @@ export class HttpFaultProxy {
     }
     answer.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, upstream.rawHeaders);
     if (seen.fault === 'truncate') {
-      await sendHalf(upstream, answer);
+      seen.answerBytes = await sendHalf(upstream, answer);
       incoming.socket.resetAndDestroy();
       return;
     }
+    upstream.on('data', (bytes: Buffer) => (seen.answerBytes += bytes.length));
     await pipeline(upstream, answer);
   }
 }
 
-/** Half of a body of known length, and at least nothing of one without. */
-async function sendHalf(upstream: IncomingMessage, answer: ServerResponse): Promise<void> {
-  let leftBytes = Math.floor(Number(upstream.headers['content-length'] ?? 0) / 2);
+/**
+ * Half of a body of known length, and at least nothing of one without.
+ * @returns bytes sent
+ */
+async function sendHalf(upstream: IncomingMessage, answer: ServerResponse): Promise<number> {
+  const half = Math.floor(Number(upstream.headers['content-length'] ?? 0) / 2);
+  let leftBytes = half;
   answer.flushHeaders();
   for await (const bytes of upstream) {
     const part = (bytes as Buffer).subarray(0, leftBytes);
     leftBytes -= part.length;
     if (part.length > 0) await new Promise<void>((resolve) => answer.write(part, () => resolve()));
-    if (leftBytes === 0) return;
+    if (leftBytes === 0) break;
   }
+  return half - leftBytes;
 }
 
 function sendError(answer: ServerResponse, { status, code, message = code }: S3ErrorAnswer, path: string): void {

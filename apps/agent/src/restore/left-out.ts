@@ -1,0 +1,41 @@
+import { ItemTables, relationKey, type PostDataItem, type TocItem } from '@strideiq/dump';
+import type { Selection } from './selection.ts';
+
+/** Large objects are rows of the database as a whole: of a part of it, or of its schema alone, they are none. */
+export function isOfLargeObjects(toc: TocItem | undefined): boolean {
+  if (!toc) return false;
+  const { type, name } = toc;
+  return (
+    /^(?:BLOB|LARGE OBJECT)/.test(type) || (/^(?:COMMENT|ACL|SECURITY LABEL)$/.test(type) && name.startsWith('LARGE OBJECT'))
+  );
+}
+
+/**
+ * The objects of post-data that go with a selection: for tables, those that are about them and no others; for a schema
+ * without rows, all but what fills materialised views.
+ * @param note is told which foreign keys are left out
+ */
+export function itemsOf(
+  items: readonly PostDataItem[],
+  { tables, postData }: Selection,
+  clientEncoding: string,
+  note: (text: string) => void,
+): PostDataItem[] {
+  if (!postData) return [];
+  if (!tables) return items.filter(({ toc }) => toc?.type !== 'MATERIALIZED VIEW DATA');
+  const reader = new ItemTables(clientEncoding);
+  const withoutOther: string[] = [];
+  const chosen = items.filter((item) => {
+    const about = reader.of(item);
+    const missing = about?.filter((table) => !tables.has(relationKey(table))) ?? [];
+    const [table] = about ?? [];
+    if (item.toc?.type === 'FK CONSTRAINT' && missing.length > 0 && table && tables.has(relationKey(table))) {
+      withoutOther.push(item.toc.name);
+    }
+    return about !== undefined && missing.length === 0;
+  });
+  if (withoutOther.length > 0) {
+    note(`Foreign keys to tables that were not restored were left out: ${withoutOther.join(', ')}.`);
+  }
+  return chosen;
+}

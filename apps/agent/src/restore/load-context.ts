@@ -1,0 +1,22 @@
+import type { Connection } from '../postgres/connect.ts';
+import type { BackupSource } from '../backups/resolve-reference.ts';
+import type { LoadSessions } from './load-sessions.ts';
+import type { LoadTally } from './load-tally.ts';
+import type { Selection } from './selection.ts';
+
+/** What the parts of a load share. */
+export interface LoadContext {
+  source: BackupSource;
+  sessions: LoadSessions;
+  tally: LoadTally;
+  /** Aborted also when one of the sessions has failed. */
+  signal: AbortSignal;
+  stop: (error: unknown) => void;
+  jobs: number;
+  /** Left out: all of it. */
+  selection: Selection | undefined;
+  afterPreData: (connection: Connection) => Promise<void>;
+}
+
+/** Post-data that is longer is run as it comes. */
+export const heldPostDataBytes = 64 * 1024 * 1024;
