@@ -277,3 +277,36 @@ test('a migration that comes again and again: the backup begins anew, and is who
     await migration.end();
   }
 }, 120_000);
+
+describe('a hot standby', () => {
+  let primary: PostgresCluster;
+  let standby: PostgresCluster;
+  beforeAll(async () => {
+    primary = await startPostgres({ settings: { wal_level: 'replica', max_wal_senders: 4 } });
+    standby = await startPostgres({ standbyOf: primary });
+    await createSampleDatabase(primary, 'sample', { scaleMb: 1 });
+    await waitFor('the database on the standby', async () => {
+      const [row] = await primary.query<{ lsn: string }>('postgres', 'SELECT pg_current_wal_lsn()::text AS lsn');
+      const replayed = `SELECT 1 WHERE pg_last_wal_replay_lsn() >= '${row?.lsn}'`;
+      return (await standby.query('postgres', replayed)).length > 0;
+    });
+  }, 120_000);
+  afterAll(async () => {
+    await standby?.stop();
+    await primary?.stop();
+  });
+
+  test('is read by lanes; what is unlogged is empty there', async () => {
+    const host = new AgentHost({ cluster: standby, database: 'sample', dump: { jobs: 3, largeTable: '0B' } });
+    hosts.push(host);
+    const { name, warnings } = await host.json<BackupDocument>('backup', '--verify');
+    expect([jobsOf(host), warnings]).toEqual([3, []]);
+    await restoreByStockTools(cluster, host.path(name), 'from_standby');
+    const { tables } = await fingerprint(primary, 'sample');
+    const unlogged = `SELECT format('%I.%I', nspname, relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relpersistence = 'u' AND relkind = 'r'`;
+    for (const { name: table } of await primary.query<{ name: string }>('sample', unlogged)) {
+      tables[table] = { rows: 0, checksum: '0' };
+    }
+    expect((await fingerprint(cluster, 'from_standby')).tables).toEqual(tables);
+  });
+});

@@ -32,7 +32,8 @@ describe.each<[Major, Major]>([
     const database = `app_${from}`;
     await createSampleDatabase(source, database, { scaleMb: 1 });
     await copyRoles(source, target);
-    const host = new AgentHost({ cluster: source, database });
+    // Every table by lanes.
+    const host = new AgentHost({ cluster: source, database, dump: { jobs: 2, largeTable: '0B' } });
     const receiver = new AgentHost({ cluster: target, database });
     try {
       const { name } = await host.json<{ name: string }>('backup', '--verify');

@@ -27,7 +27,8 @@ afterAll(async () => {
 async function newHost(database: string, stores = ['local', 's3']): Promise<AgentHost> {
   const bucket = bucketOf(database);
   await s3.createBucket(bucket);
-  const host = new AgentHost({ cluster, database, stores, s3: { server: s3, endpoint: s3.endpoint, bucket } });
+  const dump = { jobs: 2 };
+  const host = new AgentHost({ cluster, database, stores, dump, s3: { server: s3, endpoint: s3.endpoint, bucket } });
   hosts.push(host);
   return host;
 }

@@ -22,6 +22,9 @@ const names: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   darwin: ['libdeflate.dylib', '/opt/homebrew/lib/libdeflate.dylib', '/usr/local/lib/libdeflate.dylib'],
 };
 
+/** Calls under way for which memory is set aside: three for each of three who write a dump. */
+const callsAtOnce = 9;
+
 type Size = number | bigint;
 
 /**
@@ -32,6 +35,8 @@ export async function openLibdeflate(
   files: readonly string[] = names[process.platform] ?? [],
 ): Promise<Libdeflate | undefined> {
   const koffi = await import('koffi').catch(() => undefined);
+  // A call that finds no memory set aside has half a megabyte made and cleared for it, each time.
+  koffi?.config({ ...koffi.config(), resident_async_pools: callsAtOnce });
   for (const file of koffi ? files : []) {
     try {
       return bind(koffi!.load(file));

@@ -14,6 +14,11 @@ export interface PostgresOptions {
   initdbArgs?: readonly string[];
   /** Default `trust`: no password is asked for. */
   authentication?: 'trust' | 'scram';
+  /**
+   * A running server of the same major that this one follows, as a hot standby: read only. It must have been started with
+   * the settings `wal_level: 'replica'` and `max_wal_senders` of 2 or more, and without a password.
+   */
+  standbyOf?: { port: number; host: string };
   /** Password of `postgres`; with scram and none given, one is made up. */
   superPassword?: string;
 }
@@ -44,9 +49,17 @@ export async function initialise(what: {
 }): Promise<void> {
   const { installation, account, directory, authentication, password, options } = what;
   const data = join(directory, 'data');
+  const where = { ...account, env: serverEnv(), cwd: directory, timeoutMs: 60_000 };
   const passwordFile = join(directory, 'password');
   await mkdir(data, { mode: 0o700 });
   if (account.uid !== undefined) chownSync(data, account.uid, account.gid ?? account.uid);
+  if (options.standbyOf) {
+    const { host, port } = options.standbyOf;
+    // -R makes it a standby of where it was copied from; the settings are copied too.
+    const from = ['-h', host, '-p', String(port), '-U', 'postgres', '-X', 'stream', '-c', 'fast', '--no-sync', '-R'];
+    await run(join(installation.binDir, 'pg_basebackup'), ['-D', data, ...from], where);
+    return;
+  }
   if (password !== undefined) {
     await writeFile(passwordFile, password, { mode: 0o600 });
     if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid ?? account.uid);
@@ -54,7 +67,6 @@ export async function initialise(what: {
   const method = authentication === 'scram' ? 'scram-sha-256' : 'trust';
   const args = ['-D', data, '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8', `--auth=${method}`];
   if (password !== undefined) args.push(`--pwfile=${passwordFile}`);
-  const where = { ...account, env: serverEnv(), cwd: directory, timeoutMs: 60_000 };
   await run(join(installation.binDir, 'initdb'), [...args, ...(options.initdbArgs ?? [])], where);
   const settings = { listen_addresses: '127.0.0.1', ...fastSettings, ...options.settings };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`);
