@@ -135,15 +135,39 @@ test('settings of the role change nothing: timeouts, styles of dates and floats,
   }
 });
 
-test('over TLS sockets of the server’s directory and through a command: the same rows', async () => {
-  const expected = await fingerprint(cluster, 'sample');
-  for (const [at, options] of [{ connection: { host: cluster.directory } }, { dump: { exec: ['env'] } }].entries()) {
+describe('every way to the server', () => {
+  beforeAll(async () => {
+    // By the server itself, so that the key is its own.
+    const make =
+      'cat > /dev/null; openssl req -new -x509 -nodes -subj /CN=localhost -out server.crt -keyout server.key';
+    await cluster.query('postgres', `COPY (SELECT 1) TO PROGRAM '${make} 2> /dev/null && chmod 600 server.key'`);
+    await cluster.query('postgres', 'ALTER SYSTEM SET ssl = on');
+    await cluster.query('postgres', 'SELECT pg_reload_conf()');
+    await waitFor('TLS', async () => {
+      const [row] = await cluster.query<{ ssl: string }>('postgres', 'SHOW ssl');
+      return row?.ssl === 'on';
+    });
+  });
+
+  test.each<[string, Partial<HostOptions>]>([
+    ['tls', { connection: { sslmode: 'require' } }],
+    ['plain', { connection: { sslmode: 'disable' } }],
+    ['command', { dump: { exec: ['env'] } }],
+  ])('%s: the same rows', async (way, options) => {
     const host = newHost('sample', options);
     const { name } = await host.json<BackupDocument>('backup');
     expect(jobsOf(host)).toBe(3);
-    await restoreByStockTools(cluster, host.path(name), `reached_${at}`);
-    expect(await fingerprint(cluster, `reached_${at}`)).toEqual(expected);
-  }
+    await restoreByStockTools(cluster, host.path(name), `by_${way}`);
+    expect(await fingerprint(cluster, `by_${way}`)).toEqual(await fingerprint(cluster, 'sample'));
+  });
+
+  test('a socket in a directory: the same rows', async () => {
+    const host = newHost('sample', { connection: { host: cluster.directory } });
+    const { name } = await host.json<BackupDocument>('backup');
+    expect(jobsOf(host)).toBe(3);
+    await restoreByStockTools(cluster, host.path(name), 'by_socket');
+    expect(await fingerprint(cluster, 'by_socket')).toEqual(await fingerprint(cluster, 'sample'));
+  });
 });
 
 test('tables without rows are not read, nor those left out', async () => {

@@ -125,5 +125,8 @@ test('an S3 upload in the parts that an object of 100 GB takes', async () => {
   client.destroy();
   // An ETag ends with the number of parts.
   const dumps = [...objects].filter(([name]) => /^foreseen_[^.]*\.sql\.gz$/.test(name));
-  expect(dumps.map(([, etag]) => /-(\d+)"/.exec(etag)?.[1])).toEqual(['9', '3']);
+  const [first, second] = dumps.map(([, etag]) => /-(\d+)"/.exec(etag)?.[1]);
+  // By zlib the object is a little larger than by libdeflate.
+  expect(['8', '9']).toContain(first);
+  expect(second).toBe('3');
 }, 180_000);

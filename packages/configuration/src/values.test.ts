@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { durationMs } from './values.ts';
+import { durationMs, sizeBytes } from './values.ts';
 
 describe('durationMs', () => {
   it.each([
@@ -23,4 +23,18 @@ describe('durationMs', () => {
       }),
     );
   });
+});
+
+describe('sizeBytes', () => {
+  it.each([
+    ['0B', 0],
+    ['500kB', 500_000],
+    ['32MB', 32_000_000],
+    ['1.5GiB', 1_610_612_736],
+    ['64KiB', 65_536],
+  ])('reads %s', (text, expected) => expect(sizeBytes(text)).toBe(expected));
+
+  it.each(['', '5', 'MB', '-5MB', '5 MB', '5mb', '5M', '1e3B'])('refuses %j', (text) =>
+    expect(sizeBytes(text)).toBeUndefined(),
+  );
 });

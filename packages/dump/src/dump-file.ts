@@ -146,8 +146,8 @@ export class OpenChunk {
     this.length += bytes.length;
     const holdBytes = this.section === 'data' ? this.file.holdBytes : 0;
     if (!this.hasTurn && this.heldBytes + bytes.length <= holdBytes) {
-      // A compressor's buffer is made for the worst case, several times what it holds.
-      this.held.push(Buffer.from(bytes));
+      // A compressor's buffer may be made for the worst case, several times what it holds.
+      this.held.push(bytes.buffer.byteLength > 2 * bytes.length ? Buffer.from(bytes) : bytes);
       this.heldBytes += bytes.length;
       return;
     }

@@ -112,7 +112,7 @@ export class Lanes implements Watched {
 
   async #connect(name: string): Promise<Lane> {
     const { endpoint, answerLimitMs } = this.#options;
-    return new Lane(await connect(endpoint, { applicationName: name }), name, answerLimitMs);
+    return new Lane(await connect(endpoint, { applicationName: name, readsMuch: true }), name, answerLimitMs);
   }
 
   async #doWithout(reason: unknown): Promise<void> {

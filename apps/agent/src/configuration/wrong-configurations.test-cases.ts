@@ -290,6 +290,23 @@ export const wrong: [what: string, from: string, to: string, line: number, key: 
   ],
   ['too many jobs', '[local]', '[local]\n    dump: { jobs: 65 }', 8, 'databases.app.dump.jobs', /at most 64/],
   [
+    'a size without its unit',
+    '[local]',
+    '[local]\n    dump: { largeTable: 32 }',
+    8,
+    'databases.app.dump.largeTable',
+    /such as 500kB, 32MB or 2GiB/,
+  ],
+  [
+    'an upload limit that lets nothing through',
+    '[local]',
+    '[local]\n    dump: { uploadLimit: 0MB }',
+    8,
+    'databases.app.dump.uploadLimit',
+    /more than nothing/,
+  ],
+  ['an impossible nice', '[local]', '[local]\n    dump: { nice: -5 }', 8, 'databases.app.dump.nice', /at least 0/],
+  [
     'a compression level that is none',
     '[local]',
     '[local]\n    dump: { compressionLevel: 0 }',

@@ -4,6 +4,7 @@ import { AgentError } from '../errors.ts';
 import { connectionError } from './connection-errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ExecStream, tunnelCommand } from './exec-stream.ts';
+import { OneBufferSocket } from './one-buffer-socket.ts';
 
 /** A connection that ends with `end()`; also handed to whoever only queries. */
 export type Connection = pg.Client;
@@ -13,6 +14,8 @@ export interface ConnectOptions {
   applicationName: string;
   /** Milliseconds until a server that does not answer counts as unreachable. */
   timeoutMs?: number;
+  /** Much is read over it: `OneBufferSocket`, where nothing stands between us and the server's bytes. */
+  readsMuch?: boolean;
 }
 
 const connectTimeoutMs = 20_000;
@@ -130,6 +133,7 @@ async function newClient(endpoint: Endpoint, options: ConnectOptions, secure: bo
     // The kernel's own first probe comes after two hours.
     keepAliveInitialDelayMillis: 30_000,
     ...(throughCommand ? { stream: () => new ExecStream(tunnelCommand(exec, execConnect, endpoint.port)) } : {}),
+    ...(options.readsMuch && ssl === false && !throughCommand ? { stream: () => new OneBufferSocket() } : {}),
   });
 }
 

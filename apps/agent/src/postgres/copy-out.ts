@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { AgentError } from '../errors.ts';
 import type { Connection } from './connect.ts';
+import { OneBufferSocket } from './one-buffer-socket.ts';
 import { ServerError } from './server-error.ts';
 
 /**
@@ -42,6 +43,10 @@ export async function copyOut(
   for (const reader of readers) stream.off('data', reader);
   stream.once('error', copy.onError);
   stream.once('close', copy.onClose);
+  const lend = (lends: boolean) => {
+    if (stream instanceof OneBufferSocket) stream.lends = lends;
+  };
+  lend(true);
   try {
     if (stream.destroyed) copy.onClose();
     const head = Buffer.alloc(headBytes);
@@ -50,6 +55,7 @@ export async function copyOut(
     stream.write(Buffer.concat([head, sql, Buffer.of(0)]));
     return await copy.rows;
   } finally {
+    lend(false);
     for (const reader of readers) stream.on('data', reader);
     stream.off('data', copy.onData);
     stream.off('error', copy.onError);
@@ -180,7 +186,7 @@ class CopyStream {
 
   #finish(left: Buffer): void {
     this.#isDone = true;
-    this.left = left;
+    this.left = Buffer.from(left);
     if (this.#error) this.#done.reject(this.#error);
     else if (this.#tag === `COPY ${this.#rows}`) this.#done.resolve(this.#rows);
     else this.#done.reject(new Error(`the server says ${this.#tag} where ${this.#rows} rows came`));
