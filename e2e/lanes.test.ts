@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import {
@@ -14,6 +14,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentHost, type HostOptions } from './agent-host.ts';
 import { restoreByStockTools } from './dump-text.ts';
+import { childrenOf } from './processes.ts';
 import { journalOf } from './raw-state.ts';
 
 /** Tables of every size read by several connections: the same rows as pg_dump writes, and a clear end in every trouble. */
@@ -170,6 +171,18 @@ describe('every way to the server', () => {
   });
 });
 
+test('--jobs says it in place of the file', async () => {
+  const host = newHost('one');
+  await host.json('backup', '--jobs', '1');
+  expect(jobsOf(host)).toBe(1);
+  await host.json('backup', '--jobs', '2');
+  expect(jobsOf(host)).toBe(2);
+  expect(await host.run('backup', '--jobs', '0')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('auto or a whole number from 1 to 64') as string,
+  });
+});
+
 test('tables without rows are not read, nor those left out', async () => {
   const host = newHost('sample', { dump: { excludeTableData: ['app.splits'], excludeTables: ['app.coach_messages'] } });
   const { name } = await host.json<BackupDocument>('backup', '--verify');
@@ -260,6 +273,21 @@ describe('in the middle of a lane', () => {
       const { code, stderr } = await agent.result;
       expect([code, stderr]).toEqual([1, expect.stringContaining('held its snapshot')]);
       await expectNothingKept(host, 'failed');
+    });
+  });
+
+  test('the program and what it has started stand back as far as they are told to', async () => {
+    await under({ nice: 7 }, async ({ agent }) => {
+      const pid = agent.process.pid ?? 0;
+      const programs = [pid, ...childrenOf(pid).map((child) => child.pid)];
+      const threads = programs.flatMap((program) =>
+        readdirSync(`/proc/${program}/task`).map((thread) => `/proc/${program}/task/${thread}/stat`),
+      );
+      // The 19th field, counted behind the name, which may hold anything (proc(5)).
+      const nice = threads.map((file) => readFileSync(file, 'latin1').split(') ').at(-1)?.split(' ')[16]);
+      agent.process.kill('SIGINT');
+      expect(new Set(nice)).toEqual(new Set(['7']));
+      await agent.result;
     });
   });
 
