@@ -6,7 +6,8 @@ export function isOfLargeObjects(toc: TocItem | undefined): boolean {
   if (!toc) return false;
   const { type, name } = toc;
   return (
-    /^(?:BLOB|LARGE OBJECT)/.test(type) || (/^(?:COMMENT|ACL|SECURITY LABEL)$/.test(type) && name.startsWith('LARGE OBJECT'))
+    /^(?:BLOB|LARGE OBJECT)/.test(type) ||
+    (/^(?:COMMENT|ACL|SECURITY LABEL)$/.test(type) && name.startsWith('LARGE OBJECT'))
   );
 }
 
