@@ -95,8 +95,7 @@ export class ChunkedLoad {
   async #loadRows(session: LoadSession, rows: RowsWork): Promise<void> {
     await session.set(this.#settings);
     await loadRows(session, rows, this.#read(this.#chunksAt(rows.chunks)), (piece) => {
-      const place = this.#placeOf.get(piece.chunk) ?? 0;
-      if (piece.kind === 'statement' || !this.#isApart(place, piece.table)) this.#passed.add(place);
+      if (this.#isOfRest(piece)) this.#passed.add(this.#placeOf.get(piece.chunk) ?? 0);
     });
   }
 
