@@ -40,7 +40,7 @@ export async function* readChunks(
     for (const [number, chunk] of chunks.entries()) {
       const source = await ahead.take(number);
       const scanner = new DumpScanner({ settings, section: chunk.section });
-      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength });
+      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength, lasting: Array.isArray(source) });
       for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
         yield { ...piece, section: chunk.section, chunk };
       }
