@@ -1,5 +1,6 @@
 import type { Chunk, Manifest, Section } from '@strideiq/core';
 import {
+  ChunkBuffers,
   DumpSession,
   PostDataReader,
   readChunks,
@@ -36,6 +37,7 @@ export class ChunkedLoad {
   #settings: SettingsInForce = new Map();
   #data: DataPlan = { rows: [], rest: [], sizes: new Map() };
   #isApart: ReturnType<typeof loadedApart> = () => false;
+  readonly #buffers = new ChunkBuffers();
   /** Places of chunks in which something was passed over that has to be run too. */
   readonly #passed = new Set<number>();
 
@@ -158,7 +160,11 @@ export class ChunkedLoad {
     const fetch: FetchRange = async (offset, length) =>
       source.opened.store.get(source.dumpKey, { offset, length }, { signal });
     const settings = this.#scan;
-    const pieces = readChunks(chunks, fetch, { aheadBytes: aheadBytes / jobs, ...(settings ? { settings } : {}) });
+    const pieces = readChunks(chunks, fetch, {
+      aheadBytes: aheadBytes / jobs,
+      buffers: this.#buffers,
+      ...(settings ? { settings } : {}),
+    });
     for await (const piece of pieces) {
       signal.throwIfAborted();
       yield piece;
