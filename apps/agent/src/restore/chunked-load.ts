@@ -22,8 +22,8 @@ import { readMadeObjects } from './relations.ts';
 import { runItem, runPiece } from './run-pieces.ts';
 import { loadRows } from './table-rows.ts';
 
-/** Compressed bytes that all workers together hold of chunks that are not read yet. */
-const aheadBytes = 32 * 1024 * 1024;
+/** Compressed bytes that all workers together hold of chunks that are not read yet; a disk answers soon enough without. */
+const aheadBytes = { directory: 0, s3: 16 * 1024 * 1024 };
 
 /** A dump whose chunks are known, read at any place by any worker. */
 export class ChunkedLoad {
@@ -161,7 +161,7 @@ export class ChunkedLoad {
       source.opened.store.get(source.dumpKey, { offset, length }, { signal });
     const settings = this.#scan;
     const pieces = readChunks(chunks, fetch, {
-      aheadBytes: aheadBytes / jobs,
+      aheadBytes: aheadBytes[source.opened.kind] / jobs,
       buffers: this.#buffers,
       ...(settings ? { settings } : {}),
     });
