@@ -35,6 +35,7 @@ import { ServerClock } from './link/server-clock.ts';
 import { ProgressBoard } from './progress/progress-board.ts';
 import { maintenanceOf, type Endpoint } from './postgres/endpoint.ts';
 import type { OpenedStore } from './stores/opened-store.ts';
+import { PlainSqlStore } from './stores/plain-sql-store.ts';
 import { reachableStores } from './stores/reachable-stores.ts';
 
 /** What the process gives; nothing below reaches for it by itself. */
@@ -154,6 +155,13 @@ export class Host {
 
   /** A path's folder, or an `s3://` URL's bucket: the credentials are those of a configured store of that bucket. */
   readonly openPlace: OpenPlace = async (reference) => {
+    const place = await this.#openPlaceOf(reference);
+    if (!place.key.endsWith('.sql')) return place;
+    const { opened, key } = place;
+    return { opened: { ...opened, store: new PlainSqlStore(opened.store) }, key };
+  };
+
+  async #openPlaceOf(reference: string): Promise<{ opened: OpenedStore; key: string }> {
     const s3 = /^s3:\/\/([^/]+)\/(?:(.*)\/)?([^/]+)$/.exec(reference);
     if (!s3 && reference.startsWith('s3://')) {
       throw new AgentError(
@@ -183,7 +191,7 @@ export class Host {
           };
     const prefix = folder === undefined ? '' : `${folder}/`;
     return { opened: await this.#open({ ...base, prefix, name: `s3://${bucket}` }), key };
-  };
+  }
 
   /** @param jobs in place of what the file says */
   async backupRequest(

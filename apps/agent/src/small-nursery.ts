@@ -2,7 +2,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes of buffers that may come up before the young among them are looked through. */
-const stepBytes = 32_000_000;
+const stepBytes = 16_000_000;
 const everyMs = 20;
 
 /**

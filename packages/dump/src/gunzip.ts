@@ -10,6 +10,8 @@ export interface GunzipOptions {
    * byte over and over; rows of a database stay well below.
    */
   maxRatio?: number;
+  /** The source's memory stays as it is while it is read, so that nothing has to be copied: false. */
+  lasting?: boolean;
 }
 
 const ratioFloorBytes = 1024 ** 3;
@@ -30,7 +32,7 @@ export async function* gunzip(source: AsyncIterable<Uint8Array>, options: Gunzip
   const input = { bytes: 0, head: Buffer.alloc(0) };
   let bytes = 0;
   // The pipeline ends both sides when either fails; its error arrives through the loop below.
-  pipeline(Readable.from(counted(source, input)), inflater, () => {});
+  pipeline(Readable.from(counted(source, input, options.lasting ?? false)), inflater, () => {});
   try {
     for await (const piece of inflater as AsyncIterable<Buffer>) {
       bytes += piece.length;
@@ -47,13 +49,14 @@ export async function* gunzip(source: AsyncIterable<Uint8Array>, options: Gunzip
 async function* counted(
   source: AsyncIterable<Uint8Array>,
   input: { bytes: number; head: Buffer },
+  lasting: boolean,
 ): AsyncGenerator<Uint8Array> {
   for await (const piece of source) {
     if (piece.length === 0) continue;
     input.bytes += piece.length;
     input.head = headOf(input.head, piece);
     // The pipeline asks for the next piece before zlib has used this one, whose memory is the source's.
-    yield Uint8Array.from(piece);
+    yield lasting ? piece : Uint8Array.from(piece);
   }
 }
 

@@ -1,3 +1,4 @@
+export { ChunkBuffers } from './chunk-buffers.ts';
 export type { CopyHeader } from './copy-header.ts';
 export * from './errors.ts';
 export { gunzip, type GunzipOptions } from './gunzip.ts';

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Chunk } from '@strideiq/core';
+import { ChunkBuffers } from './chunk-buffers.ts';
 import { chunkCorrupt, otherHash } from './errors.ts';
 import { gunzip } from './gunzip.ts';
 import { readPieces, type DumpPiece } from './read-dump.ts';
@@ -14,6 +15,8 @@ export interface ReadChunksOptions {
   heldBytes?: number;
   /** Compressed bytes up to which the next chunk is fetched while the one before is still read: 0. */
   aheadBytes?: number;
+  /** Where several readers read at once, for all of them. */
+  buffers?: ChunkBuffers;
   /** As in `readDump`. */
   statementLimitBytes?: number;
   /** As in force before the first of the chunks; what a dump begins with if left out. */
@@ -38,9 +41,9 @@ export async function* readChunks(
   const ahead = new ChunksAhead(chunks, fetch, options);
   try {
     for (const [number, chunk] of chunks.entries()) {
-      const source = await ahead.take(number);
+      const { source, release } = await ahead.take(number);
       const scanner = new DumpScanner({ settings, section: chunk.section });
-      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength });
+      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength, lasting: Array.isArray(source) });
       for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
         yield { ...piece, section: chunk.section, chunk };
       }
@@ -48,10 +51,18 @@ export async function* readChunks(
         throw chunkCorrupt(number, chunk, `holds ${scanner.offset} bytes of SQL where ${chunk.rawLength} were written`);
       }
       ({ settings } = scanner);
+      release();
     }
   } finally {
     await ahead.end();
   }
+}
+
+/** A chunk that may be read. */
+interface ReadyChunk {
+  source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** It was read to its end. */
+  release: () => void;
 }
 
 /** Fetches chunks in their order, one of them before it is asked for. */
@@ -60,29 +71,36 @@ class ChunksAhead {
   private readonly fetch: FetchRange;
   private readonly heldBytes: number;
   private readonly aheadBytes: number;
-  private next: Promise<Buffer> | undefined;
+  private readonly buffers: ChunkBuffers;
+  private next: Promise<ReadyChunk> | undefined;
 
   constructor(chunks: readonly Chunk[], fetch: FetchRange, options: ReadChunksOptions) {
     this.chunks = chunks;
     this.fetch = fetch;
     this.heldBytes = options.heldBytes ?? defaultHeldBytes;
     this.aheadBytes = options.aheadBytes ?? 0;
+    this.buffers = options.buffers ?? new ChunkBuffers();
   }
 
   /** The chunk of that place, which is the one after the one that was taken last. */
-  async take(number: number): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array>> {
-    const chunk = this.chunks[number] as Chunk;
-    const checked = new CheckedChunk(number, chunk, this.fetch);
-    const held = chunk.length <= this.heldBytes;
-    const source = held ? [await (this.next ?? checked.hold())] : await checked.checkFirst();
+  async take(number: number): Promise<ReadyChunk> {
+    const ready = await (this.next ?? this.prepare(number));
     this.next = undefined;
     const following = this.chunks[number + 1];
     if (following && following.length <= Math.min(this.aheadBytes, this.heldBytes)) {
-      this.next = new CheckedChunk(number + 1, following, this.fetch).hold();
+      this.next = this.prepare(number + 1);
       // Whoever takes it hears of its error.
       this.next.catch(() => undefined);
     }
-    return source;
+    return ready;
+  }
+
+  private async prepare(number: number): Promise<ReadyChunk> {
+    const chunk = this.chunks[number] as Chunk;
+    const checked = new CheckedChunk(number, chunk, this.fetch);
+    if (chunk.length > this.heldBytes) return { source: await checked.checkFirst(), release: () => {} };
+    const buffer = this.buffers.take(chunk.length);
+    return { source: [await checked.hold(buffer)], release: () => this.buffers.give(buffer) };
   }
 
   /** Nobody will take what is under way. */
@@ -103,9 +121,9 @@ class CheckedChunk {
     this.fetch = fetch;
   }
 
-  /** All of it, checked. */
-  async hold(): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(this.chunk.length);
+  /** All of it, checked, in the memory given. */
+  async hold(memory: Buffer): Promise<Buffer> {
+    const bytes = memory.subarray(0, this.chunk.length);
     let at = 0;
     for await (const piece of this.checkedBytes()) {
       bytes.set(piece, at);

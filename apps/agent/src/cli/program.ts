@@ -14,7 +14,8 @@ import { verify } from './verify.ts';
 
 const exitCodes = `
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted.
-REF is a backup's id, its name (running_app_20260111_030000), a path, an s3:// URL, or latest.`;
+REF is a backup's id, its name (running_app_20260111_030000), a path, an s3:// URL, or latest.
+Any plain pg_dump will do for a path (.sql.gz or .sql), and \`restore -\` reads one from standard input.`;
 
 /**
  * Runs the program.

@@ -1,6 +1,7 @@
 import { AgentError } from '../errors.ts';
 import { runRestore, type RestoreOutcome } from '../restore/run-restore.ts';
 import type { Wanted } from '../restore/selection.ts';
+import { keepStandardInput } from '../restore/standard-input.ts';
 import { clearFirst } from './clear-first.ts';
 import { sourceOfReference } from './reference.ts';
 import type { Command } from './run-command.ts';
@@ -18,12 +19,32 @@ export interface RestoreOptions {
 
 /** `restore REF --into NAME`: into a new database. */
 export async function restore(command: Command, reference: string, options: RestoreOptions): Promise<number> {
-  const { host, output, progress, surroundings } = command;
   const { into } = options;
   if (into === undefined) {
     throw new AgentError('UsageInvalid', 'Restore into which database?', 'Name a new one with --into NAME.');
   }
-  const { source, database } = await sourceOfReference(command, reference, options.database);
+  const asked = { wanted: wantedOf(options), jobs: jobsOf(options.jobs), into };
+  if (reference !== '-') return restoreFrom(command, reference, reference, { ...options, ...asked });
+  const { host, surroundings } = command;
+  const kept = await keepStandardInput(
+    process.stdin,
+    host.configuration.stateDir,
+    surroundings.now(),
+    surroundings.signal,
+  );
+  try {
+    return await restoreFrom(command, kept.path, reference, { ...options, ...asked });
+  } finally {
+    await kept.remove();
+  }
+}
+
+type Asked = Omit<RestoreOptions, 'jobs'> & { wanted: Wanted | undefined; jobs: number | undefined; into: string };
+
+/** @param place REF, or the file that stands for it */
+async function restoreFrom(command: Command, place: string, reference: string, options: Asked): Promise<number> {
+  const { host, output, progress, surroundings } = command;
+  const { source, database } = await sourceOfReference(command, place, options.database);
   await clearFirst(command, database);
   if (database.hooks.afterRestore.length > 0) {
     output.warn('hooks.afterRestore is not run by this version: the database will be as the backup has it, unmasked.');
@@ -37,10 +58,10 @@ export async function restore(command: Command, reference: string, options: Rest
       source,
       reference,
       maintenance: await host.maintenanceOf(database),
-      into,
+      into: options.into,
       trustSource: options.trustSource ?? false,
-      wanted: wantedOf(options),
-      jobs: jobsOf(options.jobs),
+      wanted: options.wanted,
+      jobs: options.jobs,
       toastCompression: toastCompressionOf(options.toastCompression),
     },
     {

@@ -74,7 +74,7 @@ export async function runCommand(options: CommonOptions, work: (command: Command
 
 async function configurationOf(options: CommonOptions): Promise<AgentConfiguration> {
   const withoutFile = options.databaseUrl ?? options.databaseUrlFile ?? options.backupDir ?? options.s3;
-  const placeNeeded = !(options.reference?.includes('/') ?? false);
+  const placeNeeded = !(options.reference === '-' || (options.reference?.includes('/') ?? false));
   const nothingSaid = withoutFile === undefined && options.config === undefined;
   if (nothingSaid && !placeNeeded && !existsSync(defaultConfigurationFile)) {
     return configurationFromArguments({ ...options, placeNeeded }, process.env);

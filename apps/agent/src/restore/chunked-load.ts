@@ -1,5 +1,6 @@
 import type { Chunk, Manifest, Section } from '@strideiq/core';
 import {
+  ChunkBuffers,
   DumpSession,
   PostDataReader,
   readChunks,
@@ -21,8 +22,8 @@ import { readMadeObjects } from './relations.ts';
 import { runItem, runPiece } from './run-pieces.ts';
 import { loadRows } from './table-rows.ts';
 
-/** Compressed bytes that all workers together hold of chunks that are not read yet. */
-const aheadBytes = 32 * 1024 * 1024;
+/** Compressed bytes that all workers together hold of chunks that are not read yet; a disk answers soon enough without. */
+const aheadBytes = { directory: 0, s3: 16 * 1024 * 1024 };
 
 /** A dump whose chunks are known, read at any place by any worker. */
 export class ChunkedLoad {
@@ -36,6 +37,7 @@ export class ChunkedLoad {
   #settings: SettingsInForce = new Map();
   #data: DataPlan = { rows: [], rest: [], sizes: new Map() };
   #isApart: ReturnType<typeof loadedApart> = () => false;
+  readonly #buffers = new ChunkBuffers();
   /** Places of chunks in which something was passed over that has to be run too. */
   readonly #passed = new Set<number>();
 
@@ -95,8 +97,7 @@ export class ChunkedLoad {
   async #loadRows(session: LoadSession, rows: RowsWork): Promise<void> {
     await session.set(this.#settings);
     await loadRows(session, rows, this.#read(this.#chunksAt(rows.chunks)), (piece) => {
-      const place = this.#placeOf.get(piece.chunk) ?? 0;
-      if (piece.kind === 'statement' || !this.#isApart(place, piece.table)) this.#passed.add(place);
+      if (this.#isOfRest(piece)) this.#passed.add(this.#placeOf.get(piece.chunk) ?? 0);
     });
   }
 
@@ -159,7 +160,11 @@ export class ChunkedLoad {
     const fetch: FetchRange = async (offset, length) =>
       source.opened.store.get(source.dumpKey, { offset, length }, { signal });
     const settings = this.#scan;
-    const pieces = readChunks(chunks, fetch, { aheadBytes: aheadBytes / jobs, ...(settings ? { settings } : {}) });
+    const pieces = readChunks(chunks, fetch, {
+      aheadBytes: aheadBytes[source.opened.kind] / jobs,
+      buffers: this.#buffers,
+      ...(settings ? { settings } : {}),
+    });
     for await (const piece of pieces) {
       signal.throwIfAborted();
       yield piece;

@@ -3,6 +3,7 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { Connection } from '../postgres/connect.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { ChunkedLoad } from './chunked-load.ts';
+import { letHeapGrow } from './let-heap-grow.ts';
 import type { LoadContext } from './load-context.ts';
 import { LoadSessions } from './load-sessions.ts';
 import { LoadTally, type LoadResult } from './load-tally.ts';
@@ -32,6 +33,7 @@ export interface LoadOptions {
  * @throws AgentError `RestoreFailed` naming statement and table; DumpError of a damaged or cut dump
  */
 export async function loadDump(source: BackupSource, options: LoadOptions): Promise<LoadResult> {
+  letHeapGrow();
   const { manifest, connect, jobs, toastCompression } = options;
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);

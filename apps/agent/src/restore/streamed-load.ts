@@ -1,4 +1,4 @@
-import { DumpSession, gunzip, PostDataReader, readDump, type DumpPiece } from '@strideiq/dump';
+import { DumpSession, gunzip, PostDataReader, readDump, sessionEffect, type DumpPiece } from '@strideiq/dump';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
 import { planLoad } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
@@ -42,22 +42,31 @@ class StreamedLoad {
       this.#preDataDone = true;
       await this.#context.afterPreData(this.#session.connection);
     }
-    if (piece.section === 'post-data' && !this.#oneByOne && piece.kind === 'statement' && (await this.#gathers(piece)))
-      return;
+    if (piece.section === 'post-data' && !this.#oneByOne) {
+      if (piece.kind === 'statement' && this.#gather(piece)) return;
+      await this.#goOnOneByOne();
+    }
     if (piece.kind === 'statement') this.#follower.follow(piece.sql);
     await runPiece(this.#session, piece);
   }
 
-  /** Whether the statement was put with those that are run on several connections at the end. */
-  async #gathers({ sql, toc }: Extract<DumpPiece, { kind: 'statement' }>): Promise<boolean> {
+  /** Puts a statement with those that are run on several connections at the end, where it may be one of them. */
+  #gather({ sql, toc }: Extract<DumpPiece, { kind: 'statement' }>): boolean {
     this.#postData ??= this.#follower.known ? new PostDataReader(this.#follower) : undefined;
-    const gathered = this.#postData;
-    gathered?.add(sql, toc);
-    if (gathered && this.#follower.known && gathered.bytes < heldPostDataBytes) return true;
+    const effect = sessionEffect(sql);
+    if (!this.#postData || effect.kind === 'unknown' || effect.kind === 'transaction') return false;
+    if (this.#postData.bytes + sql.length > heldPostDataBytes) return false;
+    this.#postData.add(sql, toc);
+    return true;
+  }
+
+  /** What was gathered is run now, and what follows as it comes. */
+  async #goOnOneByOne(): Promise<void> {
     this.#oneByOne = true;
+    const items = this.#postData?.items ?? [];
     this.#postData = undefined;
-    for (const item of gathered?.items ?? []) await runItem(this.#session, item);
-    return gathered !== undefined;
+    for (const item of items) await runItem(this.#session, item);
+    if (items.length > 0) await this.#session.set(this.#follower.settings);
   }
 
   /** Nothing follows. */
