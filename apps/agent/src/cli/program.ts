@@ -86,6 +86,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--rows-only', 'with --table: without indexes, keys and triggers')
     .option('--schema-only', 'all definitions, and no rows')
     .option('--jobs <n>', 'sessions that load at the same time (default: auto, one per processor, 2 to 8)')
+    .option('--no-analyze', "leave the planner's statistics to autovacuum, where nobody will query soon")
     .option(
       '--toast-compression <method>',
       'pglz or lz4: how long values are stored in the new database, whatever the server does by itself (lz4 is faster)',

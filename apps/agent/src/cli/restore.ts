@@ -12,6 +12,7 @@ export interface RestoreOptions {
   trustSource?: boolean;
   jobs?: string;
   toastCompression?: string;
+  analyze?: boolean;
   table?: string[];
   rowsOnly?: boolean;
   schemaOnly?: boolean;
@@ -62,6 +63,7 @@ async function restoreFrom(command: Command, place: string, reference: string, o
       trustSource: options.trustSource ?? false,
       wanted: options.wanted,
       jobs: options.jobs,
+      analyze: options.analyze,
       toastCompression: toastCompressionOf(options.toastCompression),
     },
     {

@@ -37,7 +37,8 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
   const { manifest, connect, jobs, toastCompression } = options;
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
-  const tally = new LoadTally(options.progress, manifest);
+  // How much of SQL a part of it is nobody knows beforehand.
+  const tally = new LoadTally(options.progress, options.selection ? undefined : manifest);
   const sessions = new LoadSessions(connect, { jobs, toastCompression }, { tally, signal, foreign: !manifest });
   const context: LoadContext = {
     source,

@@ -37,6 +37,8 @@ export interface RestoreRequest {
   wanted?: Wanted | undefined;
   /** Sessions that load at the same time; left out: as many as the machine has processors, 2 to 8. */
   jobs?: number | undefined;
+  /** Gathers the planner's statistics at the end: true. Whoever drops the database soon needs none. */
+  analyze?: boolean | undefined;
   /** Of values that are stored out of line, where they are not to be stored as the server does by itself. */
   toastCompression?: string | undefined;
   /** What whoever asks knows of the manifest; where it is given, no other is taken. */
@@ -220,8 +222,10 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     const expected = tablesOf(selection, manifest) ?? loaded.tables;
     const compared = await compareRows(connections, expected, loaded.tables, progress, notes);
     const count = manifest ? await compareObjects(connection, manifest, selection) : 0;
-    progress({ phase: 'analyzing' });
-    await analyze(connections);
+    if (request.analyze ?? true) {
+      progress({ phase: 'analyzing' });
+      await analyze(connections);
+    }
     await privileges?.apply(connection);
     return { tables: compared, objects: count };
   });
