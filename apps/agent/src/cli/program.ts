@@ -85,7 +85,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     )
     .option('--rows-only', 'with --table: without indexes, keys and triggers')
     .option('--schema-only', 'all definitions, and no rows')
-    .option('--jobs <n>', 'sessions that load at the same time (default: auto, one per processor, 2 to 8)')
+    .option('--jobs <n>', 'sessions that load at the same time (default: auto, one per processor, 2 to 8)', parseJobs)
     .option('--no-analyze', "leave the planner's statistics to autovacuum, where nobody will query soon")
     .option(
       '--toast-compression <method>',
@@ -117,7 +117,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   return (await parseArguments(program, argv)) ?? exitCode;
 }
 
-/** As `dump.jobs` in the configuration. */
+/** How many at once, as `dump.jobs` in the configuration says it too. */
 function parseJobs(text: string): 'auto' | number {
   if (text === 'auto') return text;
   const jobs = Number(text);

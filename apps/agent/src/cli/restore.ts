@@ -10,7 +10,7 @@ export interface RestoreOptions {
   into?: string;
   database?: string;
   trustSource?: boolean;
-  jobs?: string;
+  jobs?: 'auto' | number;
   toastCompression?: string;
   analyze?: boolean;
   table?: string[];
@@ -24,7 +24,7 @@ export async function restore(command: Command, reference: string, options: Rest
   if (into === undefined) {
     throw new AgentError('UsageInvalid', 'Restore into which database?', 'Name a new one with --into NAME.');
   }
-  const asked = { wanted: wantedOf(options), jobs: jobsOf(options.jobs), into };
+  const asked = { wanted: wantedOf(options), jobs: options.jobs === 'auto' ? undefined : options.jobs, into };
   if (reference !== '-') return restoreFrom(command, reference, reference, { ...options, ...asked });
   const { host, surroundings } = command;
   const kept = await keepStandardInput(
@@ -99,17 +99,6 @@ function wantedOf({ table = [], rowsOnly = false, schemaOnly = false }: RestoreO
     );
   }
   return schemaOnly || table.length > 0 ? { tables: table, postData: !rowsOnly } : undefined;
-}
-
-/** @throws AgentError `UsageInvalid` */
-function jobsOf(given: string | undefined): number | undefined {
-  if (given === undefined || given === 'auto') return undefined;
-  if (/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(given)) return Number(given);
-  throw new AgentError(
-    'UsageInvalid',
-    `--jobs takes a number of 1 to 64, or auto, not ${JSON.stringify(given)}.`,
-    usual,
-  );
 }
 
 const usual = 'Leave it out for one session per processor, 2 to 8.';
