@@ -145,7 +145,7 @@ describe('--schema-only', () => {
   it.each([
     [['--schema-only', '--table', 'app.teams'], /--schema-only stands beside --table/],
     [['--rows-only'], /without --table/],
-    [['--jobs', '0'], /--jobs takes a number/],
+    [['--jobs', '0'], /--jobs <n>.*from 1 to 64/],
     [['--toast-compression', 'zstd'], /pglz or lz4/],
   ])('and other options that make no sense are refused: %s', async (options, refusal) => {
     const { code, stderr } = await host.run('restore', 'latest', '--into', 'part', ...options);

@@ -101,8 +101,6 @@ function wantedOf({ table = [], rowsOnly = false, schemaOnly = false }: RestoreO
   return schemaOnly || table.length > 0 ? { tables: table, postData: !rowsOnly } : undefined;
 }
 
-const usual = 'Leave it out for one session per processor, 2 to 8.';
-
 /** @throws AgentError `UsageInvalid` */
 function toastCompressionOf(given: string | undefined): string | undefined {
   if (given === undefined || given === 'pglz' || given === 'lz4') return given;
