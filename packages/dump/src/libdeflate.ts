@@ -27,6 +27,16 @@ const callsAtOnce = 9;
 
 type Size = number | bigint;
 
+let configured: ReturnType<typeof configuredKoffi> | undefined;
+
+async function configuredKoffi(): Promise<typeof import('koffi') | undefined> {
+  const koffi = await import('koffi').catch(() => undefined);
+  // A call that finds no memory set aside has half a megabyte made and cleared for it, each time. To be said once, and
+  // before any library is loaded.
+  koffi?.config({ ...koffi.config(), resident_async_pools: callsAtOnce });
+  return koffi;
+}
+
 /**
  * The system's libdeflate; undefined where it is not installed, or koffi, which calls it, is not.
  * @param files instead of those where the system keeps it
@@ -34,9 +44,7 @@ type Size = number | bigint;
 export async function openLibdeflate(
   files: readonly string[] = names[process.platform] ?? [],
 ): Promise<Libdeflate | undefined> {
-  const koffi = await import('koffi').catch(() => undefined);
-  // A call that finds no memory set aside has half a megabyte made and cleared for it, each time.
-  koffi?.config({ ...koffi.config(), resident_async_pools: callsAtOnce });
+  const koffi = await (configured ??= configuredKoffi());
   for (const file of koffi ? files : []) {
     try {
       return bind(koffi!.load(file));

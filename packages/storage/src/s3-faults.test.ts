@@ -126,6 +126,12 @@ test('a right that ends in the middle: the error names it, nothing is tried agai
   await expectNothing('x');
 });
 
+test('a part that fails when all others are through: the error is that part’s own', async () => {
+  proxy.add({ queryIncludes: 'partNumber=1&', fault: { status: 403, code: 'AccessDenied' } });
+  await expect(store.put('x', chunksOf(contentOf(10_000_000)))).rejects.toMatchObject({ code: 'AccessDenied' });
+  await expectNothing('x');
+});
+
 test('a store that is full says so', async () => {
   proxy.add({ method: 'PUT', fault: { status: 403, code: 'QuotaExceeded' } });
   await expect(store.put('x', chunksOf(large))).rejects.toMatchObject({ code: 'StorageFull', transient: false });

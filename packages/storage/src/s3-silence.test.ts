@@ -75,7 +75,7 @@ describe.each([
     const reading = readSilencedAt(await store.get('x'), bytes);
     await expect(reading).rejects.toMatchObject({
       code: 'StorageUnreachable',
-      message: expect.stringContaining('no byte came for 1 s') as string,
+      message: expect.stringContaining('no byte came for 2 s') as string,
     });
   });
 

@@ -110,6 +110,8 @@ class PartSender {
       this.#send(1, first, first.length);
       await this.#sendRest(filler);
       await Promise.all(this.#underWay);
+      // A part that failed after the last one was begun.
+      signal.throwIfAborted();
       // Only where each part's ETag was its MD5 will the whole have the MD5 of those.
       const etag = this.#etagsAreDigests ? etagOfParts(this.#digests) : undefined;
       return await this.#upload.complete(this.#storedBytes, etag, signal);
