@@ -1,5 +1,4 @@
-import { newId, paragraphOf, type Manifest, type SigningKey, type TableRows } from '@strideiq/core';
-import { relationKey } from '@strideiq/dump';
+import { newId, paragraphOf, type SigningKey } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Asked, Journal } from '../journal/journal.ts';
@@ -10,13 +9,13 @@ import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoin
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { analyze } from './analyze.ts';
+import { checkWhole } from './check-whole.ts';
 import { compareObjects, compareRows, type ComparedTable } from './compare.ts';
-import { verifyCopy } from '../verify/verify-copy.ts';
 import { jobsByThemselves } from './jobs.ts';
 import { loadDump } from './load-dump.ts';
 import { Privileges } from './privileges.ts';
 import { Scratch } from './scratch.ts';
-import { selectFrom, type Selection, type Wanted } from './selection.ts';
+import { comparedTables, needManifest, selectFrom, type Selection, type Wanted } from './selection.ts';
 import { setSequencesOf } from './sequence-values.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
 import { checkTrust, judgeTrust, type GivenTrust, type Trust } from './trust.ts';
@@ -108,25 +107,18 @@ async function checkFirst(
 ): Promise<Pick<Work, 'trust' | 'server' | 'selection'>> {
   const { source, into, trustSource } = request;
   const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
-  const selection = request.wanted && selectFrom(manifestOf(source, trust), request.wanted);
+  const selection = request.wanted && selectFrom(needManifest(trust.manifest, source.dumpKey), request.wanted);
   const server = await onMaintenance(request, runId, async (maintenance) => {
     const found = await checkTarget(maintenance, into, trust.manifest);
     checkTrust(trust, found.superuser, trustSource, source.dumpKey);
     return found;
   });
-  if (!trust.manifest) await checkWhole(source, deps);
+  if (!trust.manifest) {
+    const { key, journal, progress, signal } = deps;
+    await checkWhole(source, { key, journal, progress, signal });
+  }
   deps.signal.throwIfAborted();
   return { trust, server, selection };
-}
-
-/** @throws AgentError `UsageInvalid` where there is none to tell parts by */
-function manifestOf({ dumpKey }: BackupSource, { manifest }: Trust): Manifest {
-  if (manifest) return manifest;
-  throw new AgentError(
-    'UsageInvalid',
-    `${dumpKey} has no manifest that says where in it each table stands.`,
-    'Restore all of it into a new database, and take from there what is needed.',
-  );
 }
 
 /** What the journal is to know of a restore that went well. */
@@ -153,27 +145,6 @@ function applicationName(runId: string): string {
   return `strideiq-restore-${runId.slice(-12)}`;
 }
 
-/**
- * A dump without a manifest is read whole before any of it runs: only then is it known that it has an end, and no psql
- * command in its midst.
- * @throws AgentError `VerificationFailed`
- */
-async function checkWhole(
-  source: BackupSource,
-  { key, journal, progress, signal }: RestoreDependencies,
-): Promise<void> {
-  const { problems } = await verifyCopy(source, { key, journal, progress, signal });
-  if (problems.length === 0) return;
-  throw new AgentError(
-    'VerificationFailed',
-    `${source.dumpKey} is not a whole dump: ${problems
-      .slice(0, 3)
-      .map((text) => text.replace(/\.$/, ''))
-      .join('; ')}.`,
-    'Nothing of it was run. Restore from another copy or another backup; `strideiq-agent list` shows them.',
-  );
-}
-
 interface Work {
   request: RestoreRequest;
   deps: RestoreDependencies;
@@ -182,12 +153,6 @@ interface Work {
   selection: Selection | undefined;
   scratchDatabase: string;
   runId: string;
-}
-
-/** The tables whose rows are to be compared with the manifest. */
-function tablesOf(selection: Selection | undefined, manifest: Manifest | undefined): readonly TableRows[] | undefined {
-  if (!selection) return manifest?.tables;
-  return manifest?.tables.filter((table) => selection.tables?.has(relationKey(table)));
 }
 
 async function restoreInto(work: Work): Promise<RestoreOutcome> {
@@ -219,7 +184,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   const { tables, objects } = await scratch.on(jobs, async (connections) => {
     const [connection] = connections;
     if (manifest && selection?.tables) await setSequencesOf(connection, selection.tables, manifest);
-    const expected = tablesOf(selection, manifest) ?? loaded.tables;
+    const expected = comparedTables(selection, manifest) ?? loaded.tables;
     const compared = await compareRows(connections, expected, loaded.tables, progress, notes);
     const count = manifest ? await compareObjects(connection, manifest, selection) : 0;
     if (request.analyze ?? true) {

@@ -1,4 +1,4 @@
-import type { Inventory, InventoryObject, Manifest } from '@strideiq/core';
+import type { Inventory, InventoryObject, Manifest, TableRows } from '@strideiq/core';
 import { relationKey, type RelationName } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import { nearest } from './nearest.ts';
@@ -172,4 +172,23 @@ function throughRoot(written: string, root: string): AgentError {
     `The rows of ${JSON.stringify(written)} stand in the backup among those of ${root}: which partition each belongs to is decided by the server that takes them.`,
     `Restore ${root} as a whole.`,
   );
+}
+
+/** @throws AgentError `UsageInvalid` where there is none to tell parts by */
+export function needManifest(manifest: Manifest | undefined, dumpKey: string): Manifest {
+  if (manifest) return manifest;
+  throw new AgentError(
+    'UsageInvalid',
+    `${dumpKey} has no manifest that says where in it each table stands.`,
+    'Restore all of it into a new database, and take from there what is needed.',
+  );
+}
+
+/** The tables whose rows are to be compared with the manifest. */
+export function comparedTables(
+  selection: Selection | undefined,
+  manifest: Manifest | undefined,
+): readonly TableRows[] | undefined {
+  if (!selection) return manifest?.tables;
+  return manifest?.tables.filter((table) => selection.tables?.has(relationKey(table)));
 }
