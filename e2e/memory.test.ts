@@ -113,7 +113,7 @@ test.runIf(long)(
 test('an S3 upload in the parts that an object of 100 GB takes', async () => {
   await createWide('foreseen');
   const host = await newHost('foreseen', ['s3']);
-  await host.json('backup');
+  const { compressor } = await host.json<{ compressor: string }>('backup');
   const journal = new Database(join(host.stateDirectory, 'journal.db'), { timeout: 10_000 });
   journal.prepare(`UPDATE runs SET detail = json_set(detail, '$.bytes', 100000000000)`).run();
   journal.close();
@@ -127,6 +127,5 @@ test('an S3 upload in the parts that an object of 100 GB takes', async () => {
   const dumps = [...objects].filter(([name]) => /^foreseen_[^.]*\.sql\.gz$/.test(name));
   const [first, second] = dumps.map(([, etag]) => /-(\d+)"/.exec(etag)?.[1]);
   // By zlib the object is a little larger than by libdeflate.
-  expect(['8', '9']).toContain(first);
-  expect(second).toBe('3');
+  expect([first, second]).toEqual([compressor === 'libdeflate' ? '8' : '9', '3']);
 }, 180_000);
