@@ -21,7 +21,11 @@ export default defineConfig({
     projects: [...rooms, 'e2e'].map((room) => ({
       extends: true,
       root: join(import.meta.dirname, room),
-      test: { name: nameOf(room), setupFiles: [join(import.meta.dirname, 'tools/vitest-setup.ts')] },
+      test: {
+        name: nameOf(room),
+        setupFiles: [join(import.meta.dirname, 'tools/vitest-setup.ts')],
+        ...(room === 'e2e' ? { globalSetup: join(import.meta.dirname, 'e2e/programs.ts') } : {}),
+      },
     })),
   },
 });

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { PostgresCluster, S3Keys, S3Server } from '@strideiq/testkit';
+import { programFile } from './programs.ts';
 
 /** How a command of the agent ended. */
 export interface AgentResult {
@@ -59,10 +59,7 @@ export interface HostOptions {
 }
 
 /** The program as it ships. */
-export const agentProgram = join(
-  dirname(createRequire(import.meta.url).resolve('@strideiq/agent/package.json')),
-  'bin/strideiq-agent.js',
-);
+export const agentProgram = programFile('agent');
 
 /** A database host with an agent.yaml, a state directory and a directory store of its own; used by the shipped program alone. */
 export class AgentHost {

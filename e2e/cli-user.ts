@@ -1,16 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { programFile } from './programs.ts';
 
 /** The program as it ships. */
-export const cliProgram = join(
-  dirname(createRequire(import.meta.url).resolve('@strideiq/cli/package.json')),
-  'bin/strideiq.js',
-);
+export const cliProgram = programFile('cli');
 
 /** How a command of `strideiq` ended. */
 export interface CliResult {

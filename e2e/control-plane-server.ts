@@ -1,19 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { freePort, waitFor } from '@strideiq/testkit';
 import Database from 'better-sqlite3';
 import type { AgentHost, RunningAgent } from './agent-host.ts';
+import { programFile } from './programs.ts';
 
 /** The program as it ships. */
-export const controlPlaneProgram = join(
-  dirname(createRequire(import.meta.url).resolve('@strideiq/control-plane/package.json')),
-  'bin/strideiq-control-plane.js',
-);
+export const controlPlaneProgram = programFile('control-plane');
 
 /** An answer of the REST face. */
 export interface Answer {

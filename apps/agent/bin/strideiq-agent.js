@@ -14,4 +14,8 @@ setFlagsFromString('--optimize-for-size');
 // Each call into a dead mount holds one of Node's threads for ever, and without a free one nothing goes on, not even a name
 // is looked up. A daemon lives long enough to meet more of them than the usual four.
 if (process.argv[2] === 'run') process.env.UV_THREADPOOL_SIZE ??= '16';
+// What V8 made of the code is kept beside this file where it may be written: the next start is quicker and takes 10 to
+// 25 MB less. Not in the shared /tmp, where Node.js would put it: whoever writes there first would write what we run.
+const { enableCompileCache } = await import('node:module');
+enableCompileCache(`${import.meta.dirname}/.cache`);
 await import('../src/main.ts');
