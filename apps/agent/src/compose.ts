@@ -10,7 +10,7 @@ import {
 import { availableParallelism, hostname, loadavg } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { automaticJobs } from './backup/jobs.ts';
-import type { BackupRequest } from './backup/run-backup.ts';
+import type { BackupRequest } from './backup/backup-request.ts';
 import type { OpenPlace } from './backups/resolve-reference.ts';
 import {
   resolveConnection,

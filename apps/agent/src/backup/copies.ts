@@ -137,12 +137,33 @@ export class Copy {
     }
   }
 
-  outcome(planned: PlannedCopy): CopyOutcome {
+  /** @param dumpKey empty where no name has been chosen yet */
+  planned(dumpKey: string): PlannedCopy {
+    const { store, name } = this.opened;
+    return { storeId: store.storeId, store: name, location: store.location, dumpKey };
+  }
+
+  /** What became of it, once it has settled; `dumpKey` as for `planned`. */
+  outcome(dumpKey: string): CopyOutcome {
+    const planned = this.planned(dumpKey);
     if (!this.failed)
       return { ...planned, state: copyStates.move('uploading', 'stored'), sizeBytes: this.#storedBytes ?? 0 };
     const state = copyStates.move('uploading', 'failed');
     const failed = { state, errorCode: codeOf(this.#failure), error: paragraphOf(this.#failure) };
     return { ...planned, ...failed, ...(this.#upload === undefined ? {} : { mayHaveLeft: true as const }) };
+  }
+}
+
+/** No store holds the backup; each one's own reason is in `copies`. */
+export class NoCopyError extends AgentError {
+  readonly copies: CopyOutcome[];
+
+  /** @param dumpKey as for `Copy.planned` */
+  constructor(copies: readonly Copy[], dumpKey = '') {
+    const outcomes = copies.map((copy) => copy.outcome(dumpKey));
+    const reasons = outcomes.map(({ store, error }) => `${store}: ${error ?? 'no reason given'}`);
+    super('NoCopyStored', `No store holds the backup. ${reasons.join(' ')}`);
+    this.copies = outcomes;
   }
 }
 

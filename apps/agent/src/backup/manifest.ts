@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import type { SealedBackup } from '../journal/schema.ts';
 import { agentVersion } from '../version.ts';
 import type { ServerFacts } from './preflight.ts';
-import type { BackupRequest } from './run-backup.ts';
+import type { BackupRequest } from './backup-request.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What was read of the database at the snapshot, beside its rows. */

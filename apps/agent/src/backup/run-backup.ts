@@ -1,18 +1,14 @@
-import { newId, signDocument, type BackupNames, type Manifest, type SigningKey, paragraphOf } from '@strideiq/core';
+import { newId, paragraphOf, signDocument, type BackupNames, type Manifest } from '@strideiq/core';
 import { writeDump, type DumpResult } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
-import type { Asked, Journal } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
-import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
-import type { Endpoint } from '../postgres/endpoint.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
-import type { ReportProgress } from '../progress/progress.ts';
-import type { OpenedStore } from '../stores/opened-store.ts';
-import { Copy, chooseNames, type Sealed } from './copies.ts';
+import type { BackupDependencies, BackupOutcome, BackupRequest } from './backup-request.ts';
+import { Copy, NoCopyError, chooseNames, type Sealed } from './copies.ts';
 import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
 import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents } from './manifest.ts';
@@ -24,51 +20,6 @@ import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
 import { watchDump } from './watch-dump.ts';
 import { within } from './within.ts';
-
-/** What to back up, where to, and how. */
-export interface BackupRequest {
-  environment: string;
-  database: string;
-  databaseId: string;
-  endpoint: Endpoint;
-  stores: readonly OpenedStore[];
-  compressionLevel: number;
-  /** Connections that read rows at once. */
-  jobs: number;
-  /** Tables from this size on are divided between them. */
-  laneTableBytes: number;
-  /** How far this program stands back for others: 0 to 19. */
-  nice: number;
-  excludeTables: readonly string[];
-  excludeTableData: readonly string[];
-  lockWaitLimitMs: number;
-  /** How long pg_dump, or a connection that reads rows, may be silent while we read. */
-  hangLimitMs: number;
-  /** How long a store may take nothing before it is dropped. */
-  stallLimitMs: number;
-  /** How long the snapshot may be held: an old one keeps vacuum from its work. */
-  snapshotAgeLimitMs: number;
-  /** pg_dump by its path, or its folder, where PATH's is not to be used. */
-  pgDump?: string;
-  /** Left out: this host asks for it itself. */
-  asked?: Asked;
-}
-
-export interface BackupDependencies {
-  journal: Journal;
-  key: SigningKey;
-  now: () => number;
-  progress: ReportProgress;
-  signal: AbortSignal;
-}
-
-export interface BackupOutcome {
-  runId: string;
-  backupId: string;
-  manifest: Manifest;
-  copies: CopyOutcome[];
-  warnings: string[];
-}
 
 /**
  * A backup, from the first look at the server to the newest names in the stores. Succeeds when at least one copy is
@@ -193,7 +144,7 @@ class BackupRun {
     const copies = stores.map((opened) => new Copy(opened, this.#request.stallLimitMs));
     const owner = { environment, database, databaseId };
     await Promise.all(copies.map(async (copy) => copy.prepare(owner, expectedBytes)));
-    if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(copies);
     return copies;
   }
 
@@ -207,9 +158,9 @@ class BackupRun {
 
   async #planNames(copies: Copy[]): Promise<BackupNames> {
     const names = await chooseNames(this.#request.database, this.#startedAt, copies);
-    if (copies.every((copy) => copy.failed)) throw new NoCopyError(this.#outcomes(copies));
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(copies);
     // Written down before the first byte leaves, so that a killed run's leftovers can be found.
-    this.#deps.journal.describe(this.#runId, { copies: this.#planned(copies, names.dump) });
+    this.#deps.journal.describe(this.#runId, { copies: copies.map((copy) => copy.planned(names.dump)) });
     return names;
   }
 
@@ -266,16 +217,14 @@ class BackupRun {
       const stopping = [started.process, lanes].map(async (part) => part.stop(error as Error, leader.connection));
       await Promise.all([...stopping, reading]);
       await Promise.all(copies.map(async (copy) => copy.settled()));
-      throw error instanceof AgentError && error.code === 'NoCopyStored'
-        ? new NoCopyError(this.#outcomes(copies, names.dump))
-        : error;
+      throw error instanceof AgentError && error.code === 'NoCopyStored' ? new NoCopyError(copies, names.dump) : error;
     } finally {
       watch.stop();
     }
     await this.#complete(copies, sealed, fanOut);
-    const outcomes = this.#outcomes(copies, names.dump);
-    if (copies.every((copy) => copy.failed)) throw new NoCopyError(outcomes);
+    if (copies.every((copy) => copy.failed)) throw new NoCopyError(copies, names.dump);
     warnings.push(...copies.flatMap((copy) => copy.warnings));
+    const outcomes = copies.map((copy) => copy.outcome(names.dump));
     return { runId: this.#runId, backupId: this.#backupId, manifest, copies: outcomes, warnings };
   }
 
@@ -365,14 +314,6 @@ class BackupRun {
     };
     return signDocument(makeManifest(parts), this.#deps.key);
   }
-
-  #planned(copies: readonly Copy[], dumpKey: string): PlannedCopy[] {
-    return copies.map(({ opened }) => plannedCopy(opened, dumpKey));
-  }
-
-  #outcomes(copies: readonly Copy[], dumpKey = ''): CopyOutcome[] {
-    return copies.map((copy) => copy.outcome(plannedCopy(copy.opened, dumpKey)));
-  }
 }
 
 /** What the steps of one run hand to each other. */
@@ -387,19 +328,4 @@ interface Work {
   copies: Copy[];
   names: BackupNames;
   started: StartedDump;
-}
-
-/** No store holds the backup; each one's own reason is in `copies`. */
-export class NoCopyError extends AgentError {
-  readonly copies: CopyOutcome[];
-
-  constructor(copies: CopyOutcome[]) {
-    const reasons = copies.map((copy) => `${copy.store}: ${copy.error ?? 'no reason given'}`);
-    super('NoCopyStored', `No store holds the backup. ${reasons.join(' ')}`);
-    this.copies = copies;
-  }
-}
-
-function plannedCopy({ store, name }: OpenedStore, dumpKey: string): PlannedCopy {
-  return { storeId: store.storeId, store: name, location: store.location, dumpKey };
 }

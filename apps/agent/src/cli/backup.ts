@@ -1,6 +1,8 @@
 import { memberCompressor } from '@strideiq/dump';
 import prettyBytes from 'pretty-bytes';
-import { runBackup, NoCopyError, type BackupOutcome } from '../backup/run-backup.ts';
+import type { BackupOutcome } from '../backup/backup-request.ts';
+import { NoCopyError } from '../backup/copies.ts';
+import { runBackup } from '../backup/run-backup.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { resolveReference } from '../backups/resolve-reference.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
