@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSampleDatabase, startPostgres, startS3 } from '@strideiq/testkit';
 import type { PostgresCluster, S3Server } from '@strideiq/testkit';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AgentHost, agentProgram } from './agent-host.ts';
+import { AgentHost } from './agent-host.ts';
+import { mostBytes, peakBytes } from './peak-memory.ts';
 import { rawBucket } from './raw-state.ts';
 import { long } from './seeded-random.ts';
-
-/** The agent's memory stays under 200 MB, whatever the size of the database or of one value in it. */
-const mostBytes = 200_000_000;
 
 let cluster: PostgresCluster;
 let s3: S3Server;
@@ -45,27 +42,6 @@ async function createWide(database: string): Promise<void> {
      INSERT INTO fit_file
      SELECT 1, string_agg(sha512(i::text::bytea), ''::bytea) FROM generate_series(1, 60 * 1024 * 1024 / 64) AS i`,
   );
-}
-
-/** Runs a command that must exit 0, and returns the most memory its process had (VmHWM, proc(5)). */
-async function peakBytes(host: AgentHost, ...args: string[]): Promise<number> {
-  const { process, result } = host.start(...args);
-  let peak = 0;
-  const timer = setInterval(() => {
-    try {
-      // Between fork and exec it has our own memory.
-      if (!readFileSync(`/proc/${process.pid}/cmdline`, 'latin1').includes(agentProgram)) return;
-      const status = readFileSync(`/proc/${process.pid}/status`, 'latin1');
-      peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024);
-    } catch {
-      // It has just ended.
-    }
-  }, 20);
-  const { code, stderr } = await result.finally(() => clearInterval(timer));
-  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
-  // A program that only starts has some 50 MB: less would mean that nothing was measured.
-  expect(peak).toBeGreaterThan(30_000_000);
-  return peak;
 }
 
 /** Backup to directory and S3, verify of both, restore: those of them that took too much, with their peak. */

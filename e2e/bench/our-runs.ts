@@ -8,6 +8,8 @@ export interface OurRun {
   byZlib?: boolean;
   /** Of a restore, as a drill does it: values are stored as lz4, which is not how the source has them. */
   lz4?: boolean;
+  /** Of a restore: without the planner's statistics, as psql and pg_restore leave it. */
+  withoutAnalyze?: boolean;
 }
 
 export const level4 = 'StrideIQ, level 4, 2 jobs';
@@ -23,11 +25,15 @@ export const ourDumps: readonly OurRun[] = [
 ];
 
 export const restore2 = 'StrideIQ restore, 2 jobs';
+export const restore2Bare = 'StrideIQ restore, 2 jobs, without ANALYZE';
 export const drill = 'StrideIQ drill (lz4), 2 jobs';
+export const drillBare = 'StrideIQ drill (lz4), 2 jobs, without ANALYZE';
 
 export const ourRestores: readonly OurRun[] = [
   { name: 'StrideIQ restore, 1 job', jobs: 1 },
   { name: restore2, jobs: 2 },
+  { name: restore2Bare, jobs: 2, withoutAnalyze: true },
   { name: 'StrideIQ restore, 4 jobs', jobs: 4 },
   { name: drill, jobs: 2, lz4: true },
+  { name: drillBare, jobs: 2, lz4: true, withoutAnalyze: true },
 ];

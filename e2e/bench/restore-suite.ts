@@ -61,6 +61,7 @@ function ourRestore(stage: Stage, host: AgentHost, ours: OurRun, say: (line: str
     into,
     ...(jobs ? ['--jobs', String(ours.jobs)] : []),
     ...(ours.lz4 ? ['--toast-compression', 'lz4'] : []),
+    ...(ours.withoutAnalyze ? ['--no-analyze'] : []),
   ];
   return [{ name: ours.name, run: async () => (await stage.agent(host, args)).measured }];
 }

@@ -1,5 +1,5 @@
 import type { OneTable } from './one-table.ts';
-import { drill, level1, level4, restore2 } from './our-runs.ts';
+import { drill, drillBare, level1, level4, restore2, restore2Bare } from './our-runs.ts';
 import type { Result } from './rounds.ts';
 import { toDirectory, toS3 } from './s3-suite.ts';
 import { gzip6, pgRestore, pigz1, pigz6, psql } from './stock-tools.ts';
@@ -85,41 +85,8 @@ export const targets: readonly Target[] = [
     most: 160,
     measured: ({ dump }) => megabytes(named(dump, level4)?.median('peakBytes')),
   },
-  {
-    suite: 'restore',
-    what: `wall against \`${psql}\``,
-    unit: 'ratio',
-    most: 0.66,
-    measured: restored(restore2, psql),
-  },
-  {
-    suite: 'restore',
-    what: `wall against \`${pgRestore}\``,
-    unit: 'ratio',
-    most: 1,
-    measured: restored(restore2, pgRestore),
-  },
-  {
-    suite: 'restore',
-    what: `a drill's, wall against \`${psql}\``,
-    unit: 'ratio',
-    most: 0.56,
-    measured: restored(drill, psql),
-  },
-  {
-    suite: 'restore',
-    what: `further: wall against \`${psql}\``,
-    unit: 'ratio',
-    most: 0.58,
-    measured: restored(restore2, psql),
-  },
-  {
-    suite: 'restore',
-    what: `further: a drill's, wall against \`${psql}\``,
-    unit: 'ratio',
-    most: 0.5,
-    measured: restored(drill, psql),
-  },
+  ...restoreTargets('wall', restore2, drill),
+  ...restoreTargets('the same work, without ANALYZE: wall', restore2Bare, drillBare),
   {
     suite: 's3',
     what: 'level 4 to S3, wall against the same to a directory',
@@ -142,6 +109,24 @@ export const targets: readonly Target[] = [
     measured: ({ oneTable }) => oneTable && oneTable.readBytes / oneTable.objectBytes,
   },
 ];
+
+/** @param scratch a drill's restore */
+function restoreTargets(what: string, ours: string, scratch: string): Target[] {
+  const most = (of: string, other: string, limit: number, begin = ''): Target => ({
+    suite: 'restore',
+    what: `${begin}${what} against \`${other}\``,
+    unit: 'ratio',
+    most: limit,
+    measured: restored(of, other),
+  });
+  return [
+    most(ours, psql, 0.66),
+    most(ours, pgRestore, 1),
+    most(scratch, psql, 0.56, 'a drill, '),
+    most(ours, psql, 0.58, 'further: '),
+    most(scratch, psql, 0.5, 'further: a drill, '),
+  ];
+}
 
 function dumpTargets(what: string, ours: string, wall: number, bytes: number): Target[] {
   return [

@@ -16,7 +16,8 @@ export class ChunkBuffers {
     return found ?? Buffer.allocUnsafeSlow(Math.ceil(length / stepBytes) * stepBytes);
   }
 
+  /** @param buffer what was taken, or a part of it */
   give(buffer: Buffer): void {
-    this.#free.push(buffer);
+    this.#free.push(Buffer.from(buffer.buffer));
   }
 }

@@ -79,6 +79,11 @@ export function headOf(head: Buffer, piece: Uint8Array): Buffer {
   return head.length < magic.length ? Buffer.concat([head, piece.subarray(0, magic.length - head.length)]) : head;
 }
 
+/** Whether gzip's two bytes stand at the beginning. */
+export function beginsMember(bytes: Uint8Array): boolean {
+  return magic.equals(bytes.subarray(0, magic.length));
+}
+
 /**
  * What zlib's error means for a dump; any other error stays as it is.
  * @param offset of the last byte that zlib is known to have taken
@@ -95,7 +100,7 @@ export function explain(error: unknown, offset: number, head: Buffer): unknown {
     );
   }
   if (code !== 'Z_DATA_ERROR' && code !== 'Z_NEED_DICT') return error;
-  if (head.equals(magic)) return corrupt((error as Error).message, offset, { cause: error });
+  if (beginsMember(head)) return corrupt((error as Error).message, offset, { cause: error });
   return new DumpError(
     'NotGzip',
     'The file is not compressed with gzip.',

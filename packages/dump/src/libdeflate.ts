@@ -1,4 +1,6 @@
-/** libdeflate's functions that a compressor needs. Sizes are in bytes. */
+import { endianness } from 'node:os';
+
+/** Those of libdeflate's functions that are used. Sizes are in bytes. */
 export interface Libdeflate {
   /** @returns undefined where memory is short */
   allocate(level: number): CompressorHandle | undefined;
@@ -11,10 +13,28 @@ export interface Libdeflate {
    * @returns the member's length; 0 where it does not fit into `output`
    */
   compress(compressor: CompressorHandle, input: Buffer, output: Buffer): Promise<number>;
+  /** @returns undefined where memory is short */
+  allocateDecompressor(): DecompressorHandle | undefined;
+  freeDecompressor(decompressor: DecompressorHandle): void;
+  /**
+   * The first gzip member of `input`, its checksum checked; as `compress` in everything else.
+   * @returns undefined where it is damaged, cut or does not fit into `output`
+   */
+  decompress(decompressor: DecompressorHandle, input: Uint8Array, output: Buffer): Promise<Inflated | undefined>;
+}
+
+/** One member, decompressed. */
+export interface Inflated {
+  /** Bytes that the member has. */
+  taken: number;
+  /** Bytes that came out of it. */
+  made: number;
 }
 
 /** A `struct libdeflate_compressor *`, good for one call at a time. */
 export type CompressorHandle = bigint | object;
+/** A `struct libdeflate_decompressor *`, of some 12 KB, good for one call at a time. */
+export type DecompressorHandle = bigint | object;
 
 /** What the system's packages call it: Debian's and Fedora's by its soname, Homebrew's by its place. */
 const names: Partial<Record<NodeJS.Platform, readonly string[]>> = {
@@ -26,6 +46,14 @@ const names: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 const callsAtOnce = 9;
 
 type Size = number | bigint;
+const sizeBytes = 8;
+
+let system: Promise<Libdeflate | undefined> | undefined;
+
+/** The system's libdeflate, looked for once. */
+export async function systemLibdeflate(): Promise<Libdeflate | undefined> {
+  return (system ??= openLibdeflate());
+}
 
 let configured: ReturnType<typeof configuredKoffi> | undefined;
 
@@ -67,6 +95,26 @@ function bind(library: { func: (definition: string) => unknown }): Libdeflate {
   const compress = library.func(
     'size_t libdeflate_gzip_compress(void *compressor, const void *input, size_t length, void *output, size_t room)',
   ) as { async: (...args: [CompressorHandle, Buffer, number, Buffer, number, Callback]) => void };
+  const allocateDecompressor = library.func('void *libdeflate_alloc_decompressor()') as () => DecompressorHandle | null;
+  const freeDecompressor = library.func('void libdeflate_free_decompressor(void *decompressor)') as (
+    handle: DecompressorHandle,
+  ) => void;
+  const decompress = library.func(
+    'int libdeflate_gzip_decompress_ex(void *decompressor, const void *input, size_t length, void *output, size_t room, void *taken, void *made)',
+  ) as {
+    async: (
+      ...args: [
+        DecompressorHandle,
+        Uint8Array,
+        number,
+        Buffer,
+        number,
+        Buffer,
+        Buffer,
+        (error: unknown, result: number) => void,
+      ]
+    ) => void;
+  };
   return {
     allocate: (level) => allocate(level) || undefined,
     free,
@@ -78,7 +126,24 @@ function bind(library: { func: (definition: string) => unknown }): Libdeflate {
           else resolve(Number(length));
         });
       }),
+    allocateDecompressor: () => allocateDecompressor() || undefined,
+    freeDecompressor,
+    decompress: async (handle, input, output) => {
+      const [taken, made] = [Buffer.alloc(sizeBytes), Buffer.alloc(sizeBytes)];
+      const result = await new Promise<number>((resolve, reject) => {
+        decompress.async(handle, input, input.length, output, output.length, taken, made, (error, code) => {
+          if (error instanceof Error) reject(error);
+          else resolve(code);
+        });
+      });
+      return result === 0 ? { taken: sizeIn(taken), made: sizeIn(made) } : undefined;
+    },
   };
 }
 
 type Callback = (error: unknown, length: Size) => void;
+
+/** A `size_t` of a machine with 64 bits, which are all that there is a Node.js 24 for. */
+function sizeIn(bytes: Buffer): number {
+  return Number(endianness() === 'LE' ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE());
+}

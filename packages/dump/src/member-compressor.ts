@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { DumpError } from './errors.ts';
-import { openLibdeflate, type CompressorHandle, type Libdeflate } from './libdeflate.ts';
+import { systemLibdeflate, type CompressorHandle, type Libdeflate } from './libdeflate.ts';
 
 const deflateByZlib = promisify(gzip);
 
@@ -20,7 +20,7 @@ let chosen: Promise<MemberCompressor> | undefined;
 
 /** The fastest that this machine has: libdeflate where it is installed, zlib elsewhere. */
 export async function memberCompressor(): Promise<MemberCompressor> {
-  return (chosen ??= openLibdeflate().then((library) => (library ? new LibdeflateCompressor(library) : zlib)));
+  return (chosen ??= systemLibdeflate().then((library) => (library ? new LibdeflateCompressor(library) : zlib)));
 }
 
 /** {@link MemberCompressor.compress} by the fastest one. */

@@ -3,6 +3,7 @@ import type { Chunk } from '@strideiq/core';
 import { ChunkBuffers } from './chunk-buffers.ts';
 import { chunkCorrupt, otherHash } from './errors.ts';
 import { gunzip } from './gunzip.ts';
+import { MemberInflater } from './member-inflater.ts';
 import { readPieces, type DumpPiece } from './read-dump.ts';
 import { DumpScanner } from './scanner.ts';
 import type { ScanSettings } from './spans.ts';
@@ -39,11 +40,15 @@ export async function* readChunks(
 ): AsyncGenerator<ChunkPiece> {
   let { settings } = options;
   const ahead = new ChunksAhead(chunks, fetch, options);
+  const inflater = await MemberInflater.open();
   try {
     for (const [number, chunk] of chunks.entries()) {
-      const { source, release } = await ahead.take(number);
+      const ready = await ahead.take(number);
       const scanner = new DumpScanner({ settings, section: chunk.section });
-      const sql = gunzip(inSlices(source), { maxBytes: chunk.rawLength, lasting: Array.isArray(source) });
+      const sql =
+        ready.held === undefined
+          ? gunzip(ready.source, { maxBytes: chunk.rawLength })
+          : inflater.inflate(ready.held, chunk.rawLength);
       for await (const piece of readPieces(sql, scanner, options.statementLimitBytes)) {
         yield { ...piece, section: chunk.section, chunk };
       }
@@ -51,19 +56,16 @@ export async function* readChunks(
         throw chunkCorrupt(number, chunk, `holds ${scanner.offset} bytes of SQL where ${chunk.rawLength} were written`);
       }
       ({ settings } = scanner);
-      release();
+      if (ready.held) ahead.giveBack(ready.held);
     }
   } finally {
     await ahead.end();
+    inflater.close();
   }
 }
 
-/** A chunk that may be read. */
-interface ReadyChunk {
-  source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
-  /** It was read to its end. */
-  release: () => void;
-}
+/** A chunk that may be read: all of it, or piece by piece where it is too large for that. */
+type ReadyChunk = { held: Buffer } | { held?: undefined; source: AsyncIterable<Uint8Array> };
 
 /** Fetches chunks in their order, one of them before it is asked for. */
 class ChunksAhead {
@@ -98,9 +100,13 @@ class ChunksAhead {
   private async prepare(number: number): Promise<ReadyChunk> {
     const chunk = this.chunks[number] as Chunk;
     const checked = new CheckedChunk(number, chunk, this.fetch);
-    if (chunk.length > this.heldBytes) return { source: await checked.checkFirst(), release: () => {} };
-    const buffer = this.buffers.take(chunk.length);
-    return { source: [await checked.hold(buffer)], release: () => this.buffers.give(buffer) };
+    if (chunk.length > this.heldBytes) return { source: await checked.checkFirst() };
+    return { held: await checked.hold(this.buffers.take(chunk.length)) };
+  }
+
+  /** Of a chunk that was read to its end. */
+  giveBack(held: Buffer): void {
+    this.buffers.give(held);
   }
 
   /** Nobody will take what is under way. */
@@ -156,14 +162,5 @@ class CheckedChunk {
 
   private corrupt(what: string): Error {
     return chunkCorrupt(this.number, this.chunk, what);
-  }
-}
-
-/** Small enough that what is copied of it on its way is soon used again. */
-const sliceBytes = 64 * 1024;
-
-async function* inSlices(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of pieces) {
-    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
   }
 }
