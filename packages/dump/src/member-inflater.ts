@@ -58,7 +58,7 @@ export class MemberInflater {
       }
     } finally {
       // Until then its memory is in use.
-      await next?.catch(() => undefined);
+      await Promise.allSettled([next]);
     }
   }
 
@@ -67,7 +67,10 @@ export class MemberInflater {
     if (!this.#library || this.#handle === undefined) return undefined;
     const room = Math.min(memberBytes, mostBytes + 1);
     if (this.#output.length < room) this.#output = Buffer.allocUnsafeSlow(room);
-    return this.#library.decompress(this.#handle, members, this.#output);
+    const inflated = this.#library.decompress(this.#handle, members, this.#output);
+    // Whoever takes it hears of its error.
+    inflated.catch(() => undefined);
+    return inflated;
   }
 }
 
