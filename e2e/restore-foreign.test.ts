@@ -4,9 +4,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createSampleDatabase, fingerprint, startPostgres, type PostgresCluster } from '@strideiq/testkit';
-import { AgentHost, agentProgram } from './agent-host.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSampleDatabase, fingerprint, schemaText, startPostgres, type PostgresCluster } from '@strideiq/testkit';
+import { AgentHost, agentProgram, type AgentResult } from './agent-host.ts';
 
 let cluster: PostgresCluster;
 let host: AgentHost;
@@ -63,11 +63,77 @@ it('standard input that was cut runs nothing', async () => {
   expect(await cluster.query('postgres', "SELECT FROM pg_database WHERE datname ~ 'restore'")).toEqual([]);
 });
 
-it('of a dump without a manifest no part is restored alone', async () => {
-  writeFileSync(host.path('app_20250131_030000.sql.gz'), gzipSync(dump));
-  const options = ['--into', 'restored', '--table', 'app.teams', '--trust-source'];
-  const { code, stderr } = await host.run('restore', 'app_20250131_030000', ...options);
-  expect([code, stderr]).toEqual([2, expect.stringContaining('no manifest')]);
+describe('of a dump without a manifest', () => {
+  /** A part of `sql` by these options. */
+  async function restorePart(sql: string, ...options: string[]): Promise<AgentResult> {
+    writeFileSync(host.path('app_20250131_030000.sql.gz'), gzipSync(sql));
+    return host.run('restore', 'app_20250131_030000', '--into', 'restored', '--trust-source', ...options);
+  }
+
+  const nothingLeft = async () =>
+    expect(await cluster.query('postgres', "SELECT FROM pg_database WHERE datname ~ 'restore'")).toEqual([]);
+
+  it('tables are restored with their indexes, keys and sequences, and no rows of others', async () => {
+    const { code, stderr } = await restorePart(dump, '--table', 'app.activities', '--table', 'check_ins');
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stderr).toMatch(/Foreign keys to tables that were not restored were left out/);
+    const indexes = `
+      SELECT indexrelid::regclass::text AS name, indisvalid AS valid FROM pg_index
+       WHERE indrelid IN (SELECT 'app.activities'::regclass UNION ALL SELECT relid FROM pg_partition_tree('app.check_ins')) ORDER BY 1`;
+    expect(await cluster.query('restored', indexes)).toEqual(await cluster.query('app', indexes));
+    const [part, whole] = [await restored(), await fingerprint(cluster, 'app')];
+    const isWanted = (name: string) => /^app\.(?:activities|check_ins(?:_.*)?)$/.test(name);
+    const names = Object.keys(whole.tables).filter((name) => !name.startsWith('zones.'));
+    for (const name of names.filter(isWanted)) expect([name, part.tables[name]]).toEqual([name, whole.tables[name]]);
+    const others = names.filter((name) => !isWanted(name));
+    expect(others.filter((name) => (part.tables[name]?.rows ?? 0) > 0)).toEqual([]);
+    for (const name of ['app.activity_number', 'app.check_in_number']) {
+      expect([name, part.sequences[name]]).toEqual([name, whole.sequences[name]]);
+    }
+    expect(part.sequences['app.athletes_id_seq']).not.toEqual(whole.sequences['app.athletes_id_seq']);
+    expect(part.largeObjects).toEqual({});
+  });
+
+  it('rows alone are restored without indexes', async () => {
+    expect((await restorePart(dump, '--table', 'app.teams', '--rows-only')).code).toBe(0);
+    expect(await cluster.query('restored', "SELECT FROM pg_index WHERE indrelid = 'app.teams'::regclass")).toEqual([]);
+    expect((await restored()).tables['app.teams']).toEqual((await fingerprint(cluster, 'app')).tables['app.teams']);
+  });
+
+  it('every definition is restored without a row', async () => {
+    expect((await restorePart(dump, '--schema-only')).code).toBe(0);
+    expect(await schemaText(cluster, 'restored')).toBe(await schemaText(cluster, 'app'));
+    const { tables, largeObjects } = await restored();
+    const filled = Object.entries(tables).filter(([name, { rows }]) => rows > 0 && !name.startsWith('zones.'));
+    expect([filled, largeObjects]).toEqual([[], {}]);
+  });
+
+  it('a table that is not in it is told, with what it may have been', async () => {
+    const { code, stderr } = await restorePart(dump, '--table', 'app.activites');
+    expect([code, stderr]).toEqual([3, expect.stringMatching(/no table "app\.activites"\. Is it "app\.activities"/)]);
+    await nothingLeft();
+  });
+
+  it('a partition whose rows stand among those of its root is told to be had with that alone', async () => {
+    const options = ['--load-via-partition-root', '-d', 'app'];
+    const { stdout: throughRoot } = await cluster.runClient('pg_dump', options);
+    const { code, stderr } = await restorePart(throughRoot, '--table', 'app.check_ins_2024_1');
+    expect([code, stderr]).toEqual([3, expect.stringContaining('Restore app.check_ins as a whole')]);
+    await nothingLeft();
+  });
+
+  it.each([
+    ['rows as INSERTs', async () => (await cluster.runClient('pg_dump', ['--inserts', '-d', 'app'])).stdout],
+    ['a definition among the rows', async () => dump.replace('\\.\n', '$&\nCREATE TABLE app.late (id int);\n')],
+    [
+      'a post-data that goes on as no pg_dump does',
+      async () => dump.replace('CREATE TRIGGER', 'SET ROLE postgres;\n$&'),
+    ],
+  ])('where a part cannot be told from the rest it is refused: %s', async (_, made) => {
+    const { code, stderr } = await restorePart(await made(), '--table', 'app.activities');
+    expect([code, stderr]).toEqual([1, expect.stringContaining('no part of it can be restored alone')]);
+    await nothingLeft();
+  });
 });
 
 it('a dump that leaves its session as no pg_dump does is run by that session alone, to its end', async () => {

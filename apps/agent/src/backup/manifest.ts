@@ -68,7 +68,7 @@ export function makeManifest(parts: ManifestParts): Manifest {
     privileges: privileges ? { name: names.privileges, bytes: privileges.length, sha256: sha256(privileges) } : null,
     chunks: result.chunks,
     tables: result.tables,
-    sequences: result.sequences.map(({ schema, name, lastValue }) => ({ schema, name, lastValue })),
+    sequences: result.sequences,
     ...parts.contents,
     encryption: null,
   };

@@ -11,10 +11,9 @@ import {
   type ScanSettings,
   type SettingsInForce,
 } from '@strideiq/dump';
-import { AgentError } from '../errors.ts';
 import { loadedApart, planData, type DataPlan, type RowsWork } from './data-plan.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
-import { isOfLargeObjects, itemsOf } from './left-out.ts';
+import { isOfLargeObjects, itemsOf, notInParts } from './left-out.ts';
 import { planLoad, type LoadWork } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
 import { runOnWorkers } from './load-workers.ts';
@@ -132,14 +131,8 @@ export class ChunkedLoad {
     return itemsOf(reader.items, selection, this.#follower.scan.clientEncoding, (text) => tally.note(text));
   }
 
-  /** Only of what pg_dump writes can a part be told from the rest. */
   #assertWhole(): void {
-    if (!this.#context.selection) return;
-    throw new AgentError(
-      'RestoreFailed',
-      `${this.#context.source.dumpKey} holds statements that no pg_dump writes, or more of them than are held: no part of it can be restored alone.`,
-      'Restore all of it, and take from there what is needed.',
-    );
+    if (this.#context.selection) throw notInParts(this.#context.source.dumpKey);
   }
 
   async #runInOrder(session: LoadSession, chunks: readonly Chunk[]): Promise<void> {

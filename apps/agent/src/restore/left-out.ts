@@ -1,4 +1,5 @@
 import { ItemTables, relationKey, type PostDataItem, type TocItem } from '@strideiq/dump';
+import { AgentError } from '../errors.ts';
 import type { Selection } from './selection.ts';
 
 /** Large objects are rows of the database as a whole: of a part of it, or of its schema alone, they are none. */
@@ -39,4 +40,13 @@ export function itemsOf(
     note(`Foreign keys to tables that were not restored were left out: ${withoutOther.join(', ')}.`);
   }
   return chosen;
+}
+
+/** Only of what pg_dump writes can a part be told from the rest. */
+export function notInParts(dumpKey: string): AgentError {
+  return new AgentError(
+    'RestoreFailed',
+    `${dumpKey} holds statements that no pg_dump writes, rows as INSERTs, or more of post-data than is held: no part of it can be restored alone.`,
+    'Restore all of it, and take from there what is needed.',
+  );
 }

@@ -2,7 +2,7 @@ import type { Connection } from '../postgres/connect.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { LoadSessions } from './load-sessions.ts';
 import type { LoadTally } from './load-tally.ts';
-import type { Selection } from './selection.ts';
+import type { Selection, Wanted } from './selection.ts';
 
 /** What the parts of a load share. */
 export interface LoadContext {
@@ -13,8 +13,10 @@ export interface LoadContext {
   signal: AbortSignal;
   stop: (error: unknown) => void;
   jobs: number;
-  /** Left out: all of it. */
+  /** By a manifest; left out: all of it. */
   selection: Selection | undefined;
+  /** Without a manifest: what `selection` will be once pre-data has said what there is. */
+  wanted: Wanted | undefined;
   afterPreData: (connection: Connection) => Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { letHeapGrow } from './let-heap-grow.ts';
 import type { LoadContext } from './load-context.ts';
 import { LoadSessions } from './load-sessions.ts';
 import { LoadTally, type LoadResult } from './load-tally.ts';
-import type { Selection } from './selection.ts';
+import type { Selection, Wanted } from './selection.ts';
 import { loadStream } from './streamed-load.ts';
 
 export interface LoadOptions {
@@ -19,8 +19,10 @@ export interface LoadOptions {
   jobs: number;
   /** Of values that are stored out of line; left out: as the server does by itself. */
   toastCompression?: string | undefined;
-  /** A part of the backup; only with a manifest. Left out: all of it. */
+  /** A part of the backup, by its manifest. Left out: all of it. */
   selection?: Selection | undefined;
+  /** The same where there is no manifest. */
+  wanted?: Wanted | undefined;
   progress: ReportProgress;
   signal: AbortSignal;
   /** Called once the tables, types and functions are there, and before any row is. */
@@ -48,6 +50,7 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
     stop: (error) => failure.abort(error),
     jobs,
     selection: options.selection,
+    wanted: manifest ? undefined : options.wanted,
     afterPreData: options.afterPreData ?? (async () => undefined),
   };
   try {

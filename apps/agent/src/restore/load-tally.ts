@@ -1,6 +1,7 @@
 import type { Manifest, TableRows } from '@strideiq/core';
 import { relationKey, type RelationName } from '@strideiq/dump';
 import type { ReportProgress } from '../progress/progress.ts';
+import type { Selection } from './selection.ts';
 
 /** What a load did. */
 export interface LoadResult {
@@ -8,6 +9,13 @@ export interface LoadResult {
   tables: TableRows[];
   /** What was left out, and why. */
   notes: string[];
+  /** Of a part that was restored without a manifest: what it was, and where the dump has its sequences. */
+  part?: LoadedPart;
+}
+
+export interface LoadedPart {
+  selection: Selection;
+  sequences: Manifest['sequences'];
 }
 
 /** Counts what all connections of a load have done so far, and tells how far it is. */
@@ -17,6 +25,8 @@ export class LoadTally {
   readonly #tables = new Map<string, TableRows>();
   readonly #unknownSettings = new Set<string>();
   readonly #notes: string[] = [];
+  /** As in the result. */
+  part: LoadedPart | undefined;
   #privilegesLeftOut = 0;
   #rawBytes = 0;
   #rows = 0;
@@ -72,6 +82,10 @@ export class LoadTally {
         : [
             `${this.#privilegesLeftOut} statements that set owners, grants or settings were left out: their roles are not here, or the restoring role may not act for them.`,
           ];
-    return { tables: [...this.#tables.values()], notes: [...settings, ...this.#notes, ...privileges] };
+    return {
+      tables: [...this.#tables.values()],
+      notes: [...settings, ...this.#notes, ...privileges],
+      ...(this.part ? { part: this.part } : {}),
+    };
   }
 }

@@ -15,7 +15,7 @@ import { jobsByThemselves } from './jobs.ts';
 import { loadDump } from './load-dump.ts';
 import { Privileges } from './privileges.ts';
 import { Scratch } from './scratch.ts';
-import { comparedTables, needManifest, selectFrom, type Selection, type Wanted } from './selection.ts';
+import { comparedTables, selectFrom, type Selection, type Wanted } from './selection.ts';
 import { setSequencesOf } from './sequence-values.ts';
 import { checkTarget, createClosedDatabase, type TargetServer } from './target.ts';
 import { checkTrust, judgeTrust, type GivenTrust, type Trust } from './trust.ts';
@@ -107,7 +107,7 @@ async function checkFirst(
 ): Promise<Pick<Work, 'trust' | 'server' | 'selection'>> {
   const { source, into, trustSource } = request;
   const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
-  const selection = request.wanted && selectFrom(needManifest(trust.manifest, source.dumpKey), request.wanted);
+  const selection = request.wanted && trust.manifest && selectFrom(trust.manifest, request.wanted);
   const server = await onMaintenance(request, runId, async (maintenance) => {
     const found = await checkTarget(maintenance, into, trust.manifest);
     checkTrust(trust, found.superuser, trustSource, source.dumpKey);
@@ -174,6 +174,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     jobs,
     toastCompression: request.toastCompression,
     selection,
+    wanted: request.wanted,
     progress,
     signal,
     // Only a superuser still owns what it has given away.
@@ -183,7 +184,8 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   const notes: string[] = [];
   const { tables, objects } = await scratch.on(jobs, async (connections) => {
     const [connection] = connections;
-    if (manifest && selection?.tables) await setSequencesOf(connection, selection.tables, manifest);
+    const part = manifest && selection ? { selection, sequences: manifest.sequences } : loaded.part;
+    if (part?.selection.tables) await setSequencesOf(connection, part.selection.tables, part.sequences);
     const expected = comparedTables(selection, manifest) ?? loaded.tables;
     const compared = await compareRows(connections, expected, loaded.tables, progress, notes);
     const count = manifest ? await compareObjects(connection, manifest, selection) : 0;

@@ -17,28 +17,37 @@ export interface Selection {
   tables: ReadonlySet<string> | undefined;
   /** The same as the inventory writes them. */
   identities: ReadonlySet<string>;
+  /** Partitioned tables that are not wanted, but have partitions that are: those, as they were asked for, by `relationKey`. */
+  roots: ReadonlyMap<string, string>;
   postData: boolean;
 }
 
 /**
- * Finds the wanted tables in what the manifest says, so that a wrong name is told before anything is made. A partitioned
- * table stands for its partitions.
+ * Finds the wanted tables in what the manifest says, or what a dump's pre-data has made; a wrong name is told. A
+ * partitioned table stands for its partitions.
+ * @param tables those whose rows are known to be there
  * @throws AgentError `TableNotFound`
  */
 export function selectFrom({ tables, inventory }: Pick<Manifest, 'tables' | 'inventory'>, wanted: Wanted): Selection {
-  if (wanted.tables.length === 0) return { tables: undefined, identities: new Set(), postData: wanted.postData };
+  const { postData } = wanted;
+  if (wanted.tables.length === 0) return { tables: undefined, identities: new Set(), roots: new Map(), postData };
   const made = new TablesMade(inventory);
   const copied = new Map(tables.map((table) => [relationKey(table), table]));
   const all = [...new Map([...copied, ...made.tables]).values()];
   const selected = new Map<string, RelationName>();
+  const roots = new Map<string, string>();
   for (const written of wanted.tables) {
     const table = find(written, all);
     for (const part of [table, ...made.partitionsOf(table)]) selected.set(relationKey(part), part);
-    const root = made.rootsOf(table).find((one) => copied.has(relationKey(one)) && !selected.has(relationKey(one)));
-    if (root) throw throughRoot(written, nameOf(root));
+    for (const root of made.rootsOf(table)) roots.set(relationKey(root), written);
+  }
+  for (const [root, written] of roots) {
+    const rows = copied.get(root);
+    if (selected.has(root)) roots.delete(root);
+    else if (rows) throw throughRoot(written, nameOf(rows));
   }
   const identities = [...selected.keys()].map((key) => made.identities.get(key)).filter((one) => one !== undefined);
-  return { tables: new Set(selected.keys()), identities: new Set(identities), postData: wanted.postData };
+  return { tables: new Set(selected.keys()), identities: new Set(identities), roots, postData };
 }
 
 /** What post-data makes, or fills: of a part of a backup only some of it is there. */
@@ -166,21 +175,12 @@ function ambiguous(written: string, names: readonly string[]): AgentError {
   );
 }
 
-function throughRoot(written: string, root: string): AgentError {
+/** @param written a partition as it was asked for */
+export function throughRoot(written: string, root: string): AgentError {
   return new AgentError(
     'TableNotFound',
     `The rows of ${JSON.stringify(written)} stand in the backup among those of ${root}: which partition each belongs to is decided by the server that takes them.`,
     `Restore ${root} as a whole.`,
-  );
-}
-
-/** @throws AgentError `UsageInvalid` where there is none to tell parts by */
-export function needManifest(manifest: Manifest | undefined, dumpKey: string): Manifest {
-  if (manifest) return manifest;
-  throw new AgentError(
-    'UsageInvalid',
-    `${dumpKey} has no manifest that says where in it each table stands.`,
-    'Restore all of it into a new database, and take from there what is needed.',
   );
 }
 

@@ -10,7 +10,7 @@ import { qualifiedName, quoteLiteral } from '../postgres/identifiers.ts';
 export async function setSequencesOf(
   connection: Connection,
   tables: ReadonlySet<string>,
-  { sequences }: Pick<Manifest, 'sequences'>,
+  sequences: Manifest['sequences'],
 ): Promise<void> {
   // Owned by a column, or drawn from by its default.
   const { rows } = await connection.query<{ sequence: RelationName; table: RelationName }>(

@@ -1,10 +1,23 @@
-import { DumpSession, gunzip, PostDataReader, readDump, sessionEffect, type DumpPiece } from '@strideiq/dump';
+import {
+  DumpSession,
+  gunzip,
+  parseSetval,
+  PostDataReader,
+  readDump,
+  relationKey,
+  sessionEffect,
+  type DumpPiece,
+} from '@strideiq/dump';
+import { readInventory } from '../inventory/read-inventory.ts';
+import { isOfLargeObjects, itemsOf, notInParts } from './left-out.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
 import { planLoad } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
 import { runOnWorkers } from './load-workers.ts';
 import { readMadeObjects } from './relations.ts';
 import { runItem, runPiece } from './run-pieces.ts';
+import type { LoadedPart } from './load-tally.ts';
+import { selectFrom, throughRoot } from './selection.ts';
 
 /** A dump that is read once, from its start to its end. */
 export async function loadStream(context: LoadContext): Promise<void> {
@@ -29,6 +42,8 @@ class StreamedLoad {
   readonly #context: LoadContext;
   readonly #follower = new DumpSession();
   #preDataDone = false;
+  /** Where a part is wanted, once pre-data is there. */
+  #part: LoadedPart | undefined;
   #postData: PostDataReader | undefined;
   #oneByOne = false;
 
@@ -38,16 +53,45 @@ class StreamedLoad {
   }
 
   async take(piece: DumpPiece): Promise<void> {
-    if (piece.section !== 'pre-data' && !this.#preDataDone) {
-      this.#preDataDone = true;
-      await this.#context.afterPreData(this.#session.connection);
-    }
+    if (piece.section !== 'pre-data' && !this.#preDataDone) await this.#endPreData();
     if (piece.section === 'post-data' && !this.#oneByOne) {
       if (piece.kind === 'statement' && this.#gather(piece)) return;
+      if (this.#part) throw notInParts(this.#context.source.dumpKey);
       await this.#goOnOneByOne();
     }
     if (piece.kind === 'statement') this.#follower.follow(piece.sql);
-    await runPiece(this.#session, piece);
+    if (this.#isWanted(piece)) await runPiece(this.#session, piece);
+  }
+
+  async #endPreData(): Promise<void> {
+    const { afterPreData, sessions, tally, wanted } = this.#context;
+    this.#preDataDone = true;
+    await afterPreData(this.#session.connection);
+    if (!wanted) return;
+    const inventory = await sessions.look(readInventory);
+    this.#part = { selection: selectFrom({ tables: [], inventory }, wanted), sequences: [] };
+    tally.part = this.#part;
+  }
+
+  /** Whether a piece of pre-data or data is to be run. Of a part's data only rows are; its sequences are set at the end. */
+  #isWanted(piece: DumpPiece): boolean {
+    const { wanted, source } = this.#context;
+    if (!wanted) return true;
+    const part = this.#part;
+    if (!part) return !isOfLargeObjects(piece.toc);
+    const { selection, sequences } = part;
+    if (piece.kind === 'copy') {
+      const key = relationKey(piece.table);
+      const part = selection.roots.get(key);
+      if (part !== undefined) throw throughRoot(part, `${piece.table.schema}.${piece.table.name}`);
+      return selection.tables?.has(key) ?? false;
+    }
+    const value = parseSetval(piece.sql, this.#follower.scan.clientEncoding);
+    if (value) sequences.push(value);
+    else if (sessionEffect(piece.sql).kind !== 'setting' && !isOfLargeObjects(piece.toc)) {
+      throw notInParts(source.dumpKey);
+    }
+    return false;
   }
 
   /** Puts a statement with those that are run on several connections at the end, where it may be one of them. */
@@ -71,8 +115,11 @@ class StreamedLoad {
 
   /** Nothing follows. */
   async end(): Promise<void> {
-    const { sessions, jobs, stop } = this.#context;
-    const items = this.#postData?.items ?? [];
+    const { sessions, jobs, stop, tally } = this.#context;
+    if (!this.#preDataDone) await this.#endPreData();
+    const all = this.#postData?.items ?? [];
+    const { clientEncoding } = this.#follower.scan;
+    const items = this.#part ? itemsOf(all, this.#part.selection, clientEncoding, (text) => tally.note(text)) : all;
     if (items.length === 0) return;
     const made = await sessions.look(readMadeObjects);
     const data = { rows: [], rest: [], sizes: new Map() };
