@@ -12,6 +12,8 @@ const folderVariable = 'STRIDEIQ_E2E_BUNDLES';
 /** A program as it ships, in a bundle, while tests run; elsewhere as it stands in the repository. */
 export function programFile(app: keyof typeof programs): string {
   const bundles = process.env[folderVariable];
+  if (bundles === undefined && process.env['VITEST'] !== undefined)
+    throw new Error('tests run the bundles, of which none were made');
   const folder = bundles === undefined ? join(repository, 'apps', app, 'bin') : join(bundles, app);
   return join(folder, `${programs[app]}.js`);
 }

@@ -108,6 +108,50 @@ describe('of a dump without a manifest', () => {
     expect([filled, largeObjects]).toEqual([[], {}]);
   });
 
+  it('a sequence goes on where it was told to, also where nobody has drawn from it since', async () => {
+    const odd = dump.replace(/(setval\('app\.activity_number', )\d+, true/, '$1500, false');
+    expect((await restorePart(odd, '--table', 'app.activities')).code).toBe(0);
+    const sql = 'SELECT last_value::int AS value, is_called AS called FROM app.activity_number';
+    expect(await cluster.query('restored', sql)).toEqual([{ value: 500, called: false }]);
+    await cluster.dropDatabase('restored');
+  });
+
+  it('rows that the dump has of a table of an extension are restored', async () => {
+    expect((await restorePart(dump, '--table', 'zones.zone_defaults')).code).toBe(0);
+    expect((await restored()).tables['zones.zone_defaults']).toEqual(
+      (await fingerprint(cluster, 'app')).tables['zones.zone_defaults'],
+    );
+  });
+
+  it('a table whose rows are not in the dump is told to be empty', async () => {
+    const options = ['--exclude-table-data', 'app.teams', '-d', 'app'];
+    const { stdout: without } = await cluster.runClient('pg_dump', options);
+    const { code, stderr } = await restorePart(without, '--table', 'app.teams');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('no rows of app.teams')]);
+    await cluster.dropDatabase('restored');
+  });
+
+  it('grants and statistics that stand among the rows are no hindrance', async () => {
+    await cluster.createDatabase('keyless');
+    await cluster.query('keyless', 'CREATE TABLE t AS SELECT 1 AS id; GRANT SELECT ON t TO strideiq_app');
+    const { stdout } = await cluster.runClient('pg_dump', ['-d', 'keyless']);
+    const statistics = `--\n-- Statistics for Name: t; Type: STATISTICS DATA; Schema: public; Owner: -\n--\n\nSELECT * FROM pg_catalog.pg_restore_relation_stats('relation', 'public.t'::regclass);\n`;
+    const keyless = stdout.replace(
+      '--\n-- Name: TABLE t; Type: ACL',
+      `${statistics}\n\nSET client_encoding = 'UTF8';\n\n$&`,
+    );
+    expect(keyless).toContain('STATISTICS DATA');
+    const part = await restorePart(keyless, '--table', 't');
+    expect([part.code, part.stderr]).toEqual([0, expect.stringContaining('grants of the dump were left out')]);
+    expect(await cluster.query('restored', 'SELECT id FROM t')).toEqual([{ id: 1 }]);
+    await cluster.dropDatabase('restored');
+    expect((await restorePart(keyless, '--schema-only')).code).toBe(0);
+    const granted =
+      "SELECT has_table_privilege('strideiq_app', 't', 'SELECT') AS granted, count(*)::int AS rows FROM t";
+    expect(await cluster.query('restored', granted)).toEqual([{ granted: true, rows: 0 }]);
+    await cluster.dropDatabase('restored');
+  });
+
   it('a table that is not in it is told, with what it may have been', async () => {
     const { code, stderr } = await restorePart(dump, '--table', 'app.activites');
     expect([code, stderr]).toEqual([3, expect.stringMatching(/no table "app\.activites"\. Is it "app\.activities"/)]);
@@ -124,6 +168,15 @@ describe('of a dump without a manifest', () => {
 
   it.each([
     ['rows as INSERTs', async () => (await cluster.runClient('pg_dump', ['--inserts', '-d', 'app'])).stdout],
+    [
+      'rows behind post-data',
+      async () =>
+        dump.replace(
+          /-- Name: \S+ \S+; Type: TRIGGER/,
+          `-- Name: t; Type: TABLE DATA; Schema: app; Owner: -\n--\n\nINSERT INTO app.activities SELECT;\n\n--\n$&`,
+        ),
+    ],
+    ['a transaction around it', async () => dump.replace('SET statement_timeout', 'BEGIN;\n$&')],
     ['a definition among the rows', async () => dump.replace('\\.\n', '$&\nCREATE TABLE app.late (id int);\n')],
     [
       'a post-data that goes on as no pg_dump does',

@@ -25,6 +25,7 @@ beforeAll(async () => {
   await s3.createBucket('parts');
   proxy = await startHttpFaultProxy({ to: s3.endpoint });
   await createSampleDatabase(cluster, 'app', { scaleMb: 60 });
+  await cluster.query('app', 'ALTER SEQUENCE app.activity_number RESTART WITH 900000');
   whole = await fingerprint(cluster, 'app');
   host = new AgentHost({
     cluster,

@@ -94,8 +94,15 @@ export const manifestSchema = z.object({
   privileges: z.object({ name: z.string(), bytes: bytesSchema, sha256: sha256Schema }).nullable(),
   chunks: listOf(chunkSchema),
   tables: listOf(tableRowsSchema),
-  /** `lastValue` as text, since it may pass 2^53; null where never used. */
-  sequences: z.array(z.object({ schema: z.string(), name: z.string(), lastValue: z.string().nullable() })),
+  /** `lastValue` as text, since it may pass 2^53; with `isCalled` false it is the one that is handed out next. */
+  sequences: z.array(
+    z.object({
+      schema: z.string(),
+      name: z.string(),
+      lastValue: z.string().nullable(),
+      isCalled: z.boolean().optional(),
+    }),
+  ),
   extensions: z.array(z.object({ name: z.string(), version: z.string() })),
   /** Roles that must exist before the dump is run: policies name them. */
   roles: z.array(z.string()),

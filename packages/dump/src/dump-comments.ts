@@ -1,8 +1,8 @@
 import { decodeName } from './encoding.ts';
 import { TocReader } from './toc.ts';
 
-/** Comments that tell something begin with `-- ` and Name, Data, Dumped or PostgreSQL. */
-const tellingLetters = new Set<number | undefined>(Buffer.from('NDP'));
+/** Comments that tell something begin with `-- ` and Name, Data, Statistics, Dumped or PostgreSQL. */
+const tellingLetters = new Set<number | undefined>(Buffer.from('NDSP'));
 
 /** What pg_dump's own comments have told so far; pg_backup_archiver.c and pg_dumpall.c write them. */
 export class DumpComments {

@@ -11,6 +11,25 @@ test('the library is installed where tests run', () => {
   expect(library).toBeDefined();
 });
 
+test('the library takes one member after another, and no damaged one', async () => {
+  const handle = library!.allocateDecompressor()!;
+  const [first, second] = [gzipSync('first'), gzipSync('second')];
+  const output = Buffer.alloc(100);
+  const both = Buffer.concat([first, second]);
+  expect(await library!.decompress(handle, both, output)).toEqual({ taken: first.length, made: 5 });
+  expect(output.toString('latin1', 0, 5)).toBe('first');
+  expect(await library!.decompress(handle, both.subarray(first.length), output)).toMatchObject({ made: 6 });
+  expect(await library!.decompress(handle, both, Buffer.alloc(4))).toBeUndefined();
+  expect(await library!.decompress(handle, flipped(first, first.length - 8), output)).toBeUndefined();
+  library!.freeDecompressor(handle);
+});
+
+test('where the call itself fails, zlib does it', async () => {
+  const inflater = new MemberInflater({ ...library!, decompress: async () => Promise.reject(new Error('no memory')) });
+  expect((await inflated(inflater, gzipSync('all the same'), 100)).toString()).toBe('all the same');
+  inflater.close();
+});
+
 async function inflated(inflater: MemberInflater, file: Uint8Array, mostBytes: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of inflater.inflate(file, mostBytes)) pieces.push(Buffer.from(piece));

@@ -10,7 +10,7 @@ const memberBytes = 1024 * 1024;
  */
 export class MemberInflater {
   readonly #library: Libdeflate | undefined;
-  readonly #handle: DecompressorHandle | undefined;
+  #handle: DecompressorHandle | undefined;
   /** What is being filled, and what was filled before. */
   #output = Buffer.alloc(0);
   #spare = Buffer.alloc(0);
@@ -28,6 +28,7 @@ export class MemberInflater {
   /** Gives its memory back. No file may be under way. */
   close(): void {
     if (this.#handle !== undefined) this.#library?.freeDecompressor(this.#handle);
+    this.#handle = undefined;
     this.#output = this.#spare = Buffer.alloc(0);
   }
 
@@ -58,7 +59,7 @@ export class MemberInflater {
       }
     } finally {
       // Until then its memory is in use.
-      await Promise.allSettled([next]);
+      await next;
     }
   }
 
@@ -67,10 +68,7 @@ export class MemberInflater {
     if (!this.#library || this.#handle === undefined) return undefined;
     const room = Math.min(memberBytes, mostBytes + 1);
     if (this.#output.length < room) this.#output = Buffer.allocUnsafeSlow(room);
-    const inflated = this.#library.decompress(this.#handle, members, this.#output);
-    // Whoever takes it hears of its error.
-    inflated.catch(() => undefined);
-    return inflated;
+    return this.#library.decompress(this.#handle, members, this.#output).catch(() => undefined);
   }
 }
 

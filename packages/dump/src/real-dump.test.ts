@@ -100,7 +100,7 @@ describe.each(databases)('pg_dump $major of the $database database', ({ major, d
     expect(await verifyDump(piecesOf(object), result)).toMatchObject({ problems: [], tables: result.tables });
     const sequences = await cluster.query(
       database,
-      `SELECT schemaname AS schema, sequencename AS name, last_value::text AS "lastValue" FROM pg_sequences`,
+      `SELECT schemaname AS schema, sequencename AS name, coalesce(last_value, start_value)::text AS "lastValue", last_value IS NOT NULL AS "isCalled" FROM pg_sequences`,
     );
     expect(result.sequences).toHaveLength(sequences.length);
     expect(result.sequences).toEqual(expect.arrayContaining(sequences));

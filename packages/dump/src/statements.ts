@@ -4,8 +4,10 @@ import { parseQualifiedName } from './copy-header.ts';
 export interface SequenceValue {
   schema: string;
   name: string;
-  /** As text, since it may pass 2^53; null where it was never used. */
-  lastValue: string | null;
+  /** As text, since it may pass 2^53. */
+  lastValue: string;
+  /** False where the next value handed out is `lastValue` itself. */
+  isCalled: boolean;
 }
 
 const setval = /^SELECT\s+pg_catalog\.setval\((E)?'((?:[^']|'')*)', (-?\d+), (true|false)\)\s*;$/;
@@ -17,7 +19,7 @@ export function parseSetval(statement: Buffer, clientEncoding: string): Sequence
   const unquoted = literal.replaceAll("''", "'");
   const sequence = parseQualifiedName(escaped ? unquoted.replaceAll('\\\\', '\\') : unquoted, clientEncoding);
   if (!sequence) return undefined;
-  return { schema: sequence.schema ?? '', name: sequence.name, lastValue: isCalled === 'true' ? lastValue : null };
+  return { schema: sequence.schema ?? '', name: sequence.name, lastValue, isCalled: isCalled === 'true' };
 }
 
 /** Whether a statement begins or ends a transaction block, in which a dump puts its large objects. */

@@ -12,6 +12,8 @@ describe('TocReader', () => {
     expect(reader.item).toEqual({ name: 'f(integer, text)', type: 'FUNCTION', schema: 'public', owner: 'app' });
     expect(reader.read(`-- Data for ${item('t', 'TABLE DATA', 's').slice(3)}`)).toBe(true);
     expect(reader).toMatchObject({ section: 'data', item: { name: 't', type: 'TABLE DATA', schema: 's' } });
+    expect(reader.read(`-- Statistics for ${item('t', 'STATISTICS DATA', 's').slice(3)}`)).toBe(true);
+    expect(reader).toMatchObject({ section: 'data', item: { name: 't', type: 'STATISTICS DATA', schema: 's' } });
     expect(reader.read(`${item('i', 'INDEX', 's')}; Tablespace: fast`)).toBe(true);
     expect(reader).toMatchObject({ section: 'post-data', item: { name: 'i', tablespace: 'fast' } });
     expect(reader.read(item('acl', 'ACL', '-'))).toBe(true);

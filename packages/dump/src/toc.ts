@@ -12,7 +12,7 @@ export interface TocItem {
   tablespace?: string;
 }
 
-const start = /^-- (?:Data for )?Name: /;
+const start = /^-- (?:(?:Data|Statistics) for )?Name: /;
 
 /**
  * Reads a comment line, without its line end, in every way in which it can be read: names may hold anything but a newline,

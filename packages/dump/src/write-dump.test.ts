@@ -152,8 +152,8 @@ describe('writeDump', () => {
       `${tocComment('SEQUENCE SET')}SELECT pg_catalog.setval('public."it''s ""one"""', 9007199254740993, true);\n\nSELECT pg_catalog.setval('s.t', -5, false);\n`,
     );
     expect((await written(sql)).result.sequences).toEqual([
-      { schema: 'public', name: 'it\'s "one"', lastValue: '9007199254740993' },
-      { schema: 's', name: 't', lastValue: null },
+      { schema: 'public', name: 'it\'s "one"', lastValue: '9007199254740993', isCalled: true },
+      { schema: 's', name: 't', lastValue: '-5', isCalled: false },
     ]);
   });
 

@@ -13,7 +13,7 @@ import {
 } from '@strideiq/dump';
 import { loadedApart, planData, type DataPlan, type RowsWork } from './data-plan.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
-import { isOfLargeObjects, itemsOf, notInParts } from './left-out.ts';
+import { isOfLargeObjects, itemsOf, noteWithoutRows, notInParts } from './left-out.ts';
 import { planLoad, type LoadWork } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
 import { runOnWorkers } from './load-workers.ts';
@@ -47,7 +47,7 @@ export class ChunkedLoad {
   }
 
   async run(): Promise<void> {
-    const { sessions, afterPreData, jobs, stop, selection } = this.#context;
+    const { sessions, afterPreData, jobs, stop, selection, tally } = this.#context;
     const first = await sessions.open();
     await this.#runPreData(first);
     await afterPreData(first.connection);
@@ -58,6 +58,7 @@ export class ChunkedLoad {
       return;
     }
     const made = await sessions.look(readMadeObjects);
+    if (selection) noteWithoutRows(selection, this.#manifest.tables, made, (text) => tally.note(text));
     this.#data = planData(this.#manifest, made, selection && (selection.tables ?? new Set()));
     this.#isApart = loadedApart(this.#data);
     const items = await this.#readItems();

@@ -1,5 +1,6 @@
-import { ItemTables, relationKey, type PostDataItem, type TocItem } from '@strideiq/dump';
+import { ItemTables, relationKey, type PostDataItem, type RelationName, type TocItem } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
+import type { MadeObjects } from './relations.ts';
 import type { Selection } from './selection.ts';
 
 /** Large objects are rows of the database as a whole: of a part of it, or of its schema alone, they are none. */
@@ -10,6 +11,28 @@ export function isOfLargeObjects(toc: TocItem | undefined): boolean {
     /^(?:BLOB|LARGE OBJECT)/.test(type) ||
     (/^(?:COMMENT|ACL|SECURITY LABEL)$/.test(type) && name.startsWith('LARGE OBJECT'))
   );
+}
+
+export function isOfGrants(toc: TocItem | undefined): boolean {
+  return toc?.type === 'ACL' || toc?.type === 'DEFAULT ACL';
+}
+
+/**
+ * Tells which of the wanted tables have no rows in the dump, as with `pg_dump --exclude-table-data`.
+ * @param copied tables whose rows are there, be they none
+ */
+export function noteWithoutRows(
+  { tables }: Selection,
+  copied: readonly RelationName[],
+  { relations }: MadeObjects,
+  note: (text: string) => void,
+): void {
+  const there = new Set(copied.map(relationKey));
+  for (const key of tables ?? []) {
+    const relation = relations.get(key);
+    if (relation?.kind !== 'table' || there.has(key)) continue;
+    note(`The dump holds no rows of ${relation.schema}.${relation.name}, which is empty now.`);
+  }
 }
 
 /**
@@ -24,7 +47,7 @@ export function itemsOf(
   note: (text: string) => void,
 ): PostDataItem[] {
   if (!postData) return [];
-  if (!tables) return items.filter(({ toc }) => toc?.type !== 'MATERIALIZED VIEW DATA');
+  if (!tables) return items.filter(({ toc }) => toc?.type !== 'MATERIALIZED VIEW DATA' && !isOfLargeObjects(toc));
   const reader = new ItemTables(clientEncoding);
   const withoutOther: string[] = [];
   const chosen = items.filter((item) => {

@@ -7,7 +7,14 @@ import { planLoad, type LoadTask } from './load-plan.ts';
 import type { Relation } from './relations.ts';
 
 const key = (name: string) => relationKey({ schema: 's', name });
-const table = (family: string): Relation => ({ kind: 'table', family, heap: true, fromExtension: false });
+const table = (family: string): Relation => ({
+  schema: 's',
+  name: 't',
+  kind: 'table',
+  family,
+  heap: true,
+  fromExtension: false,
+});
 const relations = new Map<string, Relation>([
   [key('a'), table('a')],
   [key('b'), table('b')],

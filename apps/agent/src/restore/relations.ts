@@ -1,8 +1,8 @@
-import { relationKey } from '@strideiq/dump';
+import { relationKey, type RelationName } from '@strideiq/dump';
 import type { Connection } from '../postgres/connect.ts';
 
 /** A relation as pre-data has made it. */
-export interface Relation {
+export interface Relation extends RelationName {
   kind: 'table' | 'partitioned table' | 'foreign table' | 'materialized view';
   /** The same for all relations of one partitioned table. */
   family: string;
@@ -22,7 +22,7 @@ export interface MadeObjects {
 
 /** Reads what pre-data has made; over a connection in UTF-8. */
 export async function readMadeObjects(connection: Connection): Promise<MadeObjects> {
-  const { rows } = await connection.query<Relation & { schema: string; name: string }>(
+  const { rows } = await connection.query<Relation>(
     `SELECT n.nspname AS schema, c.relname AS name, coalesce(pg_partition_root(c.oid)::oid, c.oid)::text AS family,
             CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'materialized view' END AS kind,
             coalesce(a.amname = 'heap', false) AS heap,
@@ -34,12 +34,7 @@ export async function readMadeObjects(connection: Connection): Promise<MadeObjec
     `SELECT n.nspname AS schema, t.typname AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'e'`,
   );
   return {
-    relations: new Map(
-      rows.map(({ schema, name, kind, family, heap, fromExtension }) => [
-        relationKey({ schema, name }),
-        { kind, family, heap, fromExtension },
-      ]),
-    ),
+    relations: new Map(rows.map((relation) => [relationKey(relation), relation])),
     enums: new Set(enums.rows.map(relationKey)),
   };
 }

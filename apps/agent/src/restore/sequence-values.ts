@@ -23,11 +23,14 @@ export async function setSequencesOf(
        JOIN pg_class s ON s.oid = used.sequence AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
        JOIN pg_class t ON t.oid = used.relation JOIN pg_namespace tn ON tn.oid = t.relnamespace`,
   );
-  const values = new Map(sequences.map((one) => [relationKey(one), one.lastValue]));
+  const values = new Map(sequences.map((one) => [relationKey(one), one]));
   for (const { sequence, table } of rows) {
     const value = values.get(relationKey(sequence));
-    if (!tables.has(relationKey(table)) || value === null || value === undefined) continue;
+    if (!tables.has(relationKey(table)) || !value || value.lastValue === null) continue;
     const name = qualifiedName(sequence.schema, sequence.name);
-    await connection.query(`SELECT pg_catalog.setval(${quoteLiteral(name)}::pg_catalog.regclass, $1::bigint)`, [value]);
+    await connection.query(`SELECT pg_catalog.setval(${quoteLiteral(name)}::pg_catalog.regclass, $1::bigint, $2)`, [
+      value.lastValue,
+      value.isCalled ?? true,
+    ]);
   }
 }

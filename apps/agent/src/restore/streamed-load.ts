@@ -7,14 +7,15 @@ import {
   relationKey,
   sessionEffect,
   type DumpPiece,
+  type PostDataItem,
 } from '@strideiq/dump';
 import { readInventory } from '../inventory/read-inventory.ts';
-import { isOfLargeObjects, itemsOf, notInParts } from './left-out.ts';
+import { isOfGrants, isOfLargeObjects, itemsOf, noteWithoutRows, notInParts } from './left-out.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
 import { planLoad } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
 import { runOnWorkers } from './load-workers.ts';
-import { readMadeObjects } from './relations.ts';
+import { readMadeObjects, type MadeObjects } from './relations.ts';
 import { runItem, runPiece } from './run-pieces.ts';
 import type { LoadedPart } from './load-tally.ts';
 import { selectFrom, throughRoot } from './selection.ts';
@@ -46,6 +47,7 @@ class StreamedLoad {
   #part: LoadedPart | undefined;
   #postData: PostDataReader | undefined;
   #oneByOne = false;
+  #grantsSeen = false;
 
   constructor(session: LoadSession, context: LoadContext) {
     this.#session = session;
@@ -53,7 +55,9 @@ class StreamedLoad {
   }
 
   async take(piece: DumpPiece): Promise<void> {
+    this.#grantsSeen ||= isOfGrants(piece.toc);
     if (piece.section !== 'pre-data' && !this.#preDataDone) await this.#endPreData();
+    if (piece.section === 'post-data' && this.#part?.selection.postData === false) return;
     if (piece.section === 'post-data' && !this.#oneByOne) {
       if (piece.kind === 'statement' && this.#gather(piece)) return;
       if (this.#part) throw notInParts(this.#context.source.dumpKey);
@@ -64,38 +68,47 @@ class StreamedLoad {
   }
 
   async #endPreData(): Promise<void> {
-    const { afterPreData, sessions, tally, wanted } = this.#context;
+    const { source, afterPreData, sessions, tally, wanted } = this.#context;
     this.#preDataDone = true;
     await afterPreData(this.#session.connection);
     if (!wanted) return;
+    // What stands in a transaction nobody else sees yet.
+    if (!this.#follower.known) throw notInParts(source.dumpKey);
+    const made = await sessions.look(readMadeObjects);
     const inventory = await sessions.look(readInventory);
-    this.#part = { selection: selectFrom({ tables: [], inventory }, wanted), sequences: [] };
+    // The inventory leaves out what belongs to an extension, of which a dump may have rows all the same.
+    const ofExtensions = [...made.relations.values()].filter(({ fromExtension }) => fromExtension);
+    const tables = ofExtensions.map(({ schema, name }) => ({ schema, name, rows: 0 }));
+    this.#part = { selection: selectFrom({ tables, inventory }, wanted), sequences: [] };
     tally.part = this.#part;
   }
 
   /** Whether a piece of pre-data or data is to be run. Of a part's data only rows are; its sequences are set at the end. */
   #isWanted(piece: DumpPiece): boolean {
-    const { wanted, source } = this.#context;
-    if (!wanted) return true;
-    const part = this.#part;
-    if (!part) return !isOfLargeObjects(piece.toc);
-    const { selection, sequences } = part;
-    if (piece.kind === 'copy') {
-      const key = relationKey(piece.table);
-      const part = selection.roots.get(key);
-      if (part !== undefined) throw throughRoot(part, `${piece.table.schema}.${piece.table.name}`);
-      return selection.tables?.has(key) ?? false;
-    }
-    const value = parseSetval(piece.sql, this.#follower.scan.clientEncoding);
-    if (value) sequences.push(value);
-    else if (sessionEffect(piece.sql).kind !== 'setting' && !isOfLargeObjects(piece.toc)) {
-      throw notInParts(source.dumpKey);
-    }
+    if (!this.#context.wanted) return true;
+    if (!this.#part) return !isOfLargeObjects(piece.toc);
+    const { selection } = this.#part;
+    if (piece.kind === 'statement') return this.#isWantedBesideRows(piece, this.#part);
+    const key = relationKey(piece.table);
+    const partition = selection.roots.get(key);
+    if (partition !== undefined) throw throughRoot(partition, `${piece.table.schema}.${piece.table.name}`);
+    return selection.tables?.has(key) ?? false;
+  }
+
+  #isWantedBesideRows({ sql, toc }: Statement, { selection, sequences }: LoadedPart): boolean {
+    if (sessionEffect(sql).kind === 'setting') return true;
+    if (isOfLargeObjects(toc) || toc?.type === 'STATISTICS DATA') return false;
+    // Without any index or key they stand here, for there is no post-data before them.
+    if (isOfGrants(toc)) return selection.tables === undefined;
+    const value = parseSetval(sql, this.#follower.scan.clientEncoding);
+    if (!value) throw notInParts(this.#context.source.dumpKey);
+    sequences.push(value);
     return false;
   }
 
   /** Puts a statement with those that are run on several connections at the end, where it may be one of them. */
-  #gather({ sql, toc }: Extract<DumpPiece, { kind: 'statement' }>): boolean {
+  #gather({ sql, toc }: Statement): boolean {
+    if (this.#part && !isOfPostData(sql)) return false;
     this.#postData ??= this.#follower.known ? new PostDataReader(this.#follower) : undefined;
     const effect = sessionEffect(sql);
     if (!this.#postData || effect.kind === 'unknown' || effect.kind === 'transaction') return false;
@@ -115,13 +128,12 @@ class StreamedLoad {
 
   /** Nothing follows. */
   async end(): Promise<void> {
-    const { sessions, jobs, stop, tally } = this.#context;
+    const { sessions, jobs, stop } = this.#context;
     if (!this.#preDataDone) await this.#endPreData();
     const all = this.#postData?.items ?? [];
-    const { clientEncoding } = this.#follower.scan;
-    const items = this.#part ? itemsOf(all, this.#part.selection, clientEncoding, (text) => tally.note(text)) : all;
-    if (items.length === 0) return;
     const made = await sessions.look(readMadeObjects);
+    const items = this.#part ? this.#itemsOf(this.#part, all, made) : all;
+    if (items.length === 0) return;
     const data = { rows: [], rest: [], sizes: new Map() };
     const tasks = planLoad({ data, restRawBytes: 0, items, session: this.#follower, made });
     await runOnWorkers(tasks, this.#session, sessions, {
@@ -132,4 +144,19 @@ class StreamedLoad {
       },
     });
   }
+
+  #itemsOf({ selection }: LoadedPart, all: readonly PostDataItem[], made: MadeObjects): PostDataItem[] {
+    const { tally } = this.#context;
+    const note = (text: string) => tally.note(text);
+    noteWithoutRows(selection, tally.result.tables, made, note);
+    if (selection.tables && this.#grantsSeen) note('The grants of the dump were left out.');
+    return itemsOf(all, selection, this.#follower.scan.clientEncoding, note);
+  }
+}
+
+type Statement = Extract<DumpPiece, { kind: 'statement' }>;
+
+/** Neither rows nor tables stand there in what pg_dump writes. */
+function isOfPostData(sql: Buffer): boolean {
+  return !/^(?:INSERT|DROP|CREATE (?:[A-Z]+ )?TABLE)\b/i.test(sql.toString('latin1', 0, 100));
 }

@@ -121,9 +121,9 @@ export class RealParts {
   /** Takes a backup by command, and tells what was reported of it. */
   async backedUp(more: object = {}): Promise<ReportedBackup> {
     const command = this.agent.command('backup', more);
-    await this.doIt(command);
+    const { state } = await this.doIt(command);
     const run = this.runOf(command);
-    if (run?.['state'] !== 'succeeded') throw new Error(`the backup is ${JSON.stringify(run)}`);
+    if (state !== 'done' || run?.['state'] !== 'succeeded') throw new Error(`the backup is ${JSON.stringify(run)}`);
     return (run as unknown as { backup: ReportedBackup }).backup;
   }
 }
