@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '@strideiq/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ExecStream, tunnelCommand } from './exec-stream.ts';
 
@@ -61,6 +63,24 @@ test('a destroyed tunnel ends its session on the server', async () => {
   stream.destroy();
   await expect(end).resolves.toEqual([]);
   socket.destroy();
+});
+
+test('nor does one stay that is destroyed while its command begins', async () => {
+  const open = new Set<Socket>();
+  const count = (socket: Socket) => {
+    open.add(socket.resume().on('error', () => undefined));
+    socket.once('end', () => socket.destroy()).once('close', () => open.delete(socket));
+  };
+  server.on('connection', count);
+  for (let ms = 0; ms < 12; ms += 0.1) {
+    const stream = new ExecStream(tunnelCommand(['env'], [], port));
+    stream.on('error', () => undefined);
+    stream.connect();
+    await delay(ms);
+    stream.destroy();
+  }
+  await expect(waitFor('every session to end', () => open.size === 0)).resolves.toBe(true);
+  server.off('connection', count);
 });
 
 test('a command of one’s own is named whole', async () => {
