@@ -5,16 +5,16 @@ import { startChild, type ChildProcess } from './child-process.ts';
 /**
  * Copies standard streams to and from the server's port, with nothing but bash on the other side (contract.md). Host
  * and port are arguments, so no text is ever put into the script. It ends when either side hangs up, so that the other
- * hears of it (`wait -n` for the server, bash since 4.3): otherwise the session would stay, with its locks. Both copiers
- * hang on one subshell, which sees to that also where bash itself was killed, whenever that was.
+ * hears of it; otherwise the session would stay, with its locks. Whoever copies to the server holds a pipe (5) whose end
+ * tells that it is done, at whatever moment that is (`wait -n` can miss one that was quick), and all hang on a subshell,
+ * which sees to its end also where bash itself was killed.
  */
 const tunnelScript = [
   'exec 3<>"/dev/tcp/$0/$1" 4<&0 || exit 1',
   '{',
   '  cat <&3 4<&- & reader=$!',
-  '  cat <&4 >&3 2>/dev/null & writer=$!',
-  '  wait -n 2>/dev/null || [ $? -ne 2 ] || wait "$writer"',
-  '  kill "$reader" "$writer" 2>/dev/null',
+  '  cat 5>&1 <&4 >&3 2>/dev/null | { read -r _; kill "$reader"; } >/dev/null 2>&1 3>&- 4<&- &',
+  '  wait "$reader" 2>/dev/null',
   '} & wait $!',
   'exit 0',
 ].join('\n');
