@@ -18,6 +18,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Also on two cores, where vitest would take one: much of the time is waiting for somebody else's server.
     maxWorkers: 2,
+    // Programs that start at once do all their work at once: more of them, and a server is silent for longer than they wait.
+    maxConcurrency: 2,
     projects: [...rooms, 'e2e'].map((room) => ({
       extends: true,
       root: join(import.meta.dirname, room),
