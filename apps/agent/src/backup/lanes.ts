@@ -1,8 +1,9 @@
 import { paragraphOf } from '@strideiq/core';
 import type { Lane as DumpLane } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
-import { answered, connect, type Connection } from '../postgres/connect.ts';
+import { answered, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
+import { connectUntil } from './connect-until.ts';
 import { Lane } from './lane.ts';
 import { readLaneTables, type LaneTable } from './lane-tables.ts';
 import { planLaneTasks, type LaneTask } from './lane-tasks.ts';
@@ -111,8 +112,9 @@ export class Lanes implements Watched {
   }
 
   async #connect(name: string): Promise<Lane> {
-    const { endpoint, answerLimitMs } = this.#options;
-    return new Lane(await connect(endpoint, { applicationName: name, readsMuch: true }), name, answerLimitMs);
+    const { endpoint, answerLimitMs, signal } = this.#options;
+    const connection = await connectUntil(signal, endpoint, { applicationName: name, readsMuch: true });
+    return new Lane(connection, name, answerLimitMs);
   }
 
   async #doWithout(reason: unknown): Promise<void> {

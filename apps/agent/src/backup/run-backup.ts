@@ -5,9 +5,10 @@ import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
 import { loggingPhases } from '../journal/run-log.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
-import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
+import { answered, type Connection } from '../postgres/connect.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
 import type { BackupDependencies, BackupOutcome, BackupRequest } from './backup-request.ts';
+import { connectUntil } from './connect-until.ts';
 import { Copy, NoCopyError, chooseNames, type Sealed } from './copies.ts';
 import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
@@ -19,7 +20,6 @@ import { Lanes } from './lanes.ts';
 import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
 import { watchDump } from './watch-dump.ts';
-import { within } from './within.ts';
 
 /**
  * A backup, from the first look at the server to the newest names in the stores. Succeeds when at least one copy is
@@ -73,8 +73,9 @@ class BackupRun {
   async run(): Promise<BackupOutcome> {
     const { endpoint, database } = this.#request;
     this.#deps.progress({ phase: 'preparing' });
-    const open = async () => connect(endpoint, { applicationName: `${this.#applicationName}-leader` });
-    const connection = await this.#untilInterrupted(open());
+    const options = { applicationName: `${this.#applicationName}-leader` };
+    const open = async () => connectUntil(this.#deps.signal, endpoint, options);
+    const connection = await open();
     const leader = new Leader(connection, open, this.#answerLimitMs);
     let lanes: Lanes | undefined;
     // Whatever still waits for a server that does not answer is not to outlive an interrupt.
@@ -121,17 +122,6 @@ class BackupRun {
       answerLimitMs: this.#answerLimitMs,
       signal: this.#deps.signal,
     });
-  }
-
-  /** A connection that comes too late is ended. */
-  async #untilInterrupted(opening: Promise<Connection>): Promise<Connection> {
-    const { signal } = this.#deps;
-    try {
-      return await within(opening, { signal });
-    } catch (error) {
-      if (signal.aborted) void opening.then(endConnection, () => undefined);
-      throw error;
-    }
   }
 
   /** How long the server may take to answer a look at it: those of a large database take a while. */
