@@ -95,24 +95,17 @@ export async function endConnection(connection: Connection, withinMs = 5000): Pr
  */
 export async function answered<T>(connection: Connection, look: Promise<T>, withinMs = 30_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  // A connection that was cut before answers nothing more, be it asked ever so often.
-  const cut = connection.connection.stream.destroyed;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => {
-        reject(
-          new AgentError(
-            'ConnectionLost',
-            cut
-              ? 'The connection to the server is lost.'
-              : `The server has not answered for ${Math.round(withinMs / 1000)} s.`,
-            'Look at the network between this host and the server, and run the command again.',
-          ),
-        );
-        connection.connection.stream.destroy();
-      },
-      cut ? 0 : withinMs,
-    );
+    timer = setTimeout(() => {
+      reject(
+        new AgentError(
+          'ConnectionLost',
+          `The server has not answered for ${Math.round(withinMs / 1000)} s.`,
+          'Look at the network between this host and the server, and run the command again.',
+        ),
+      );
+      connection.connection.stream.destroy();
+    }, withinMs);
   });
   try {
     return await Promise.race([look, late]);
