@@ -1,5 +1,3 @@
-import { endianness } from 'node:os';
-
 /** Those of libdeflate's functions that are used. Sizes are in bytes. */
 export interface Libdeflate {
   /** @returns undefined where memory is short */
@@ -46,7 +44,6 @@ const names: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 const callsAtOnce = 9;
 
 type Size = number | bigint;
-const sizeBytes = 8;
 
 let system: Promise<Libdeflate | undefined> | undefined;
 
@@ -109,8 +106,8 @@ function bind(library: { func: (definition: string) => unknown }): Libdeflate {
         number,
         Buffer,
         number,
-        Buffer,
-        Buffer,
+        BigUint64Array,
+        BigUint64Array,
         (error: unknown, result: number) => void,
       ]
     ) => void;
@@ -129,21 +126,17 @@ function bind(library: { func: (definition: string) => unknown }): Libdeflate {
     allocateDecompressor: () => allocateDecompressor() || undefined,
     freeDecompressor,
     decompress: async (handle, input, output) => {
-      const [taken, made] = [Buffer.alloc(sizeBytes), Buffer.alloc(sizeBytes)];
+      // A `size_t` each, of a machine with 64 bits, which are all that there is a Node.js 24 for.
+      const [taken, made] = [new BigUint64Array(1), new BigUint64Array(1)];
       const result = await new Promise<number>((resolve, reject) => {
         decompress.async(handle, input, input.length, output, output.length, taken, made, (error, code) => {
           if (error instanceof Error) reject(error);
           else resolve(code);
         });
       });
-      return result === 0 ? { taken: sizeIn(taken), made: sizeIn(made) } : undefined;
+      return result === 0 ? { taken: Number(taken[0]), made: Number(made[0]) } : undefined;
     },
   };
 }
 
 type Callback = (error: unknown, length: Size) => void;
-
-/** A `size_t` of a machine with 64 bits, which are all that there is a Node.js 24 for. */
-function sizeIn(bytes: Buffer): number {
-  return Number(endianness() === 'LE' ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE());
-}
