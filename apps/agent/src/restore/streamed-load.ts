@@ -14,10 +14,10 @@ import { isOfGrants, isOfLargeObjects, itemsOf, noteWithoutRows, notInParts } fr
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
 import { planLoad } from './load-plan.ts';
 import type { LoadSession } from './load-session.ts';
+import type { LoadedPart } from './load-tally.ts';
 import { runOnWorkers } from './load-workers.ts';
 import { readMadeObjects, type MadeObjects } from './relations.ts';
 import { runItem, runPiece } from './run-pieces.ts';
-import type { LoadedPart } from './load-tally.ts';
 import { selectFrom, throughRoot } from './selection.ts';
 
 /** A dump that is read once, from its start to its end. */
@@ -43,8 +43,8 @@ class StreamedLoad {
   readonly #context: LoadContext;
   readonly #follower = new DumpSession();
   #preDataDone = false;
-  /** Where a part is wanted, once pre-data is there. */
-  #part: LoadedPart | undefined;
+  /** Where a part is wanted, once pre-data is there: what it is, and what there is. */
+  #part: (LoadedPart & { made: MadeObjects }) | undefined;
   #postData: PostDataReader | undefined;
   #oneByOne = false;
   #grantsSeen = false;
@@ -79,7 +79,7 @@ class StreamedLoad {
     // The inventory leaves out what belongs to an extension, of which a dump may have rows all the same.
     const ofExtensions = [...made.relations.values()].filter(({ fromExtension }) => fromExtension);
     const tables = ofExtensions.map(({ schema, name }) => ({ schema, name, rows: 0 }));
-    this.#part = { selection: selectFrom({ tables, inventory }, wanted), sequences: [] };
+    this.#part = { selection: selectFrom({ tables, inventory }, wanted), sequences: [], made };
     tally.part = this.#part;
   }
 
@@ -130,10 +130,9 @@ class StreamedLoad {
   async end(): Promise<void> {
     const { sessions, jobs, stop } = this.#context;
     if (!this.#preDataDone) await this.#endPreData();
-    const all = this.#postData?.items ?? [];
-    const made = await sessions.look(readMadeObjects);
-    const items = this.#part ? this.#itemsOf(this.#part, all, made) : all;
+    const items = this.#items();
     if (items.length === 0) return;
+    const made = this.#part?.made ?? (await sessions.look(readMadeObjects));
     const data = { rows: [], rest: [], sizes: new Map() };
     const tasks = planLoad({ data, restRawBytes: 0, items, session: this.#follower, made });
     await runOnWorkers(tasks, this.#session, sessions, {
@@ -145,12 +144,16 @@ class StreamedLoad {
     });
   }
 
-  #itemsOf({ selection }: LoadedPart, all: readonly PostDataItem[], made: MadeObjects): PostDataItem[] {
+  /** What was gathered of post-data; of a part, what goes with it, and a note of what does not. */
+  #items(): readonly PostDataItem[] {
+    const items = this.#postData?.items ?? [];
+    if (!this.#part) return items;
+    const { selection, made } = this.#part;
     const { tally } = this.#context;
     const note = (text: string) => tally.note(text);
     noteWithoutRows(selection, tally.result.tables, made, note);
     if (selection.tables && this.#grantsSeen) note('The grants of the dump were left out.');
-    return itemsOf(all, selection, this.#follower.scan.clientEncoding, note);
+    return itemsOf(items, selection, this.#follower.scan.clientEncoding, note);
   }
 }
 
