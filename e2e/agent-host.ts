@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { PostgresCluster, S3Keys, S3Server } from '@strideiq/testkit';
+import { waitFor, type PostgresCluster, type S3Keys, type S3Server } from '@strideiq/testkit';
 import { programFile } from './programs.ts';
 
 /** How a command of the agent ended. */
@@ -56,6 +56,27 @@ export interface HostOptions {
   allow?: string[];
   /** More environment variables of every command. */
   env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Waits for what a command is to bring about while it runs.
+ * @throws Error with the command's own words where it ends before
+ */
+export async function during<Value>(
+  { process, result }: RunningAgent,
+  ...[what, condition, options]: Parameters<typeof waitFor<Value>>
+): Promise<Exclude<Value, undefined | false>> {
+  return waitFor(
+    what,
+    async () => {
+      const ended = process.exitCode !== null || process.signalCode !== null;
+      const value = await condition();
+      if (!ended || (value !== undefined && value !== false)) return value;
+      const { code, signal, stderr } = await result;
+      throw new Error(`${what}: the command ended before with ${signal ?? code}: ${stderr}`);
+    },
+    options,
+  );
 }
 
 /** The program as it ships. */

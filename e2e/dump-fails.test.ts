@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { createSampleDatabase, run, startPostgres, startS3, startTcpProxy, waitFor } from '@strideiq/testkit';
+import { createSampleDatabase, run, startPostgres, startS3, startTcpProxy } from '@strideiq/testkit';
 import type { PostgresCluster, S3Server, TcpProxy } from '@strideiq/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { AgentHost, agentProgram, type AgentResult } from './agent-host.ts';
+import { AgentHost, agentProgram, during, type AgentResult } from './agent-host.ts';
 import { childrenOf, dumpUnderWay, signal } from './processes.ts';
 import { expectNothingLeft, expectOnlyWhole, journalOf, rawBucket, rawDirectory, type RawStore } from './raw-state.ts';
 
@@ -155,7 +155,7 @@ describe('the server', () => {
 describe('Ctrl-C', () => {
   test('as the backup begins', async () => {
     const agent = host.start('backup');
-    await waitFor('its run', () => journalOf(host).at(-1)?.state === 'running', { everyMs: 1 });
+    await during(agent, 'its run', () => journalOf(host).at(-1)?.state === 'running', { everyMs: 1 });
     agent.process.kill('SIGINT');
     const result = await agent.result;
     expect(result).toMatchObject({ code: 130 });
@@ -174,7 +174,7 @@ describe('Ctrl-C', () => {
 
   test('in a restore: no database of it is left', async () => {
     const agent = host.start('restore', 'latest', '--into', 'interrupted');
-    await waitFor('rows on their way', async () => {
+    await during(agent, 'rows on their way', async () => {
       const copying = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'strideiq-restore-%' AND query LIKE 'COPY %'`;
       return (await cluster.query('postgres', copying)).length > 0;
     });

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startPostgres, startTcpProxy, waitFor, type PostgresCluster } from '@strideiq/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AgentHost, type HostOptions } from './agent-host.ts';
+import { AgentHost, during, type HostOptions } from './agent-host.ts';
 
 /** Whatever falls silent, a backup comes to its end by itself and says what it was. */
 
@@ -99,7 +99,7 @@ test.concurrent(
     const mark = join(newHost({ database: 'any' }).directory, 'begun');
     const host = await hostWith(`*/pg_dumpall*) touch '${mark}'; exec sleep 1000 ;;`);
     const agent = host.start('backup');
-    await waitFor('pg_dumpall', () => existsSync(mark));
+    await during(agent, 'pg_dumpall', () => existsSync(mark));
     agent.process.kill('SIGTERM');
     expect(await agent.result).toMatchObject({ code: 130 });
   },
@@ -116,7 +116,7 @@ test.concurrent(
     const wait = `*--schema-only*) touch '${begun}'; while [ ! -e '${queued}' ]; do sleep 0.1; done ;;`;
     const pgDump = wrapped(newHost({ database: 'queue' }), wait);
     const agent = newHost({ database: 'queue', dump: { pgDump } }).start('backup');
-    await waitFor('the second pg_dump', () => existsSync(begun));
+    await during(agent, 'the second pg_dump', () => existsSync(begun));
     const migration = await cluster.connect('queue');
     try {
       const altered = migration.query('ALTER TABLE t ADD b int');
@@ -141,7 +141,7 @@ test.concurrent.each(['SIGTERM', 'nothing'] as const)(
     try {
       const connection = { host: proxy.host, port: proxy.port, sslmode: 'disable' };
       const agent = newHost({ database, connection }).start('backup');
-      await waitFor('rows on their way', async () => copying(database));
+      await during(agent, 'rows on their way', async () => copying(database));
       await proxy.set({ blackHole: true });
       const cutAt = performance.now();
       if (what === 'SIGTERM') agent.process.kill('SIGTERM');
@@ -171,7 +171,7 @@ test('a table with serial and identity columns that is left out: the backup rest
 test('a server that dies behind exec', async () => {
   const database = await newDatabase(500_000);
   const agent = newHost({ database, dump: { exec: ['env'] } }).start('backup');
-  await waitFor('rows on their way', async () => copying(database), { everyMs: 5 });
+  await during(agent, 'rows on their way', async () => copying(database), { everyMs: 5 });
   await cluster.kill();
   const result = await agent.result;
   await cluster.start();

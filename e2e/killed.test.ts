@@ -3,7 +3,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { createSampleDatabase, startPostgres, startS3, startTcpProxy, waitFor } from '@strideiq/testkit';
 import type { PostgresCluster, S3Server, TcpProxy } from '@strideiq/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentHost, type RunningAgent } from './agent-host.ts';
+import { AgentHost, during, type RunningAgent } from './agent-host.ts';
 import { dumpUnderWay, signal } from './processes.ts';
 import {
   databasesOf,
@@ -153,7 +153,7 @@ describe('killed at the worst moment', () => {
     return await waitFor(
       `a new *${ending} in ${store.name}`,
       async () => [...(await store.names()).keys()].find((name) => !before.has(name) && name.endsWith(ending)),
-      { everyMs: 1, timeoutMs: 60_000 },
+      { everyMs: 1 },
     );
   }
 
@@ -181,9 +181,8 @@ describe('killed at the worst moment', () => {
 
   test('when a restored database has just got its name: the restore succeeded, and the journal says so', async () => {
     const agent = host.start('restore', 'latest', '--into', 'just_named');
-    await waitFor('the database', async () => (await databasesOf(cluster)).includes('just_named'), {
+    await during(agent, 'the database', async () => (await databasesOf(cluster)).includes('just_named'), {
       everyMs: 1,
-      timeoutMs: 60_000,
     });
     await killed(agent);
     await expectRecovery();
@@ -192,13 +191,14 @@ describe('killed at the worst moment', () => {
 
   test('while the scratch database is being made', async () => {
     const agent = host.start('restore', 'latest', '--into', 'never_named');
-    await waitFor(
+    await during(
+      agent,
       'the session that creates it',
       async () => {
         const sql = `SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE "strideiq_restore_%' AND state = 'active'`;
         return (await cluster.query('postgres', sql)).length > 0;
       },
-      { everyMs: 1, timeoutMs: 60_000 },
+      { everyMs: 1 },
     );
     await killed(agent);
     await expectRecovery();
@@ -207,9 +207,8 @@ describe('killed at the worst moment', () => {
 
   test('and S3 is out of reach at the next start: the run stays open until it can be told, the rest goes on', async () => {
     const agent = host.start('backup');
-    await waitFor('the upload', async () => (await bucket().unfinished()).length > 0, {
+    await during(agent, 'the upload', async () => (await bucket().unfinished()).length > 0, {
       everyMs: 2,
-      timeoutMs: 60_000,
     });
     await killed(agent);
     await lineIsQuiet();

@@ -12,7 +12,7 @@ import {
   type PostgresCluster,
 } from '@strideiq/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentHost, type HostOptions } from './agent-host.ts';
+import { AgentHost, during, type HostOptions } from './agent-host.ts';
 import { restoreByStockTools } from './dump-text.ts';
 import { childrenOf } from './processes.ts';
 import { journalOf } from './raw-state.ts';
@@ -224,7 +224,7 @@ describe('in the middle of a lane', () => {
     const host = newHost('one', { connection: { host: proxy.host, port: proxy.port, sslmode: 'disable' }, dump });
     try {
       const agent = host.start('backup');
-      await waitFor('rows on their way', async () => (await cluster.query('postgres', lanes)).length > 0, {
+      await during(agent, 'rows on their way', async () => (await cluster.query('postgres', lanes)).length > 0, {
         everyMs: 5,
       });
       return await work({ host, agent, proxy });

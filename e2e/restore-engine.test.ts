@@ -7,11 +7,10 @@ import {
   fingerprint,
   schemaText,
   startPostgres,
-  waitFor,
   type Major,
   type PostgresCluster,
 } from '@strideiq/testkit';
-import { AgentHost } from './agent-host.ts';
+import { AgentHost, during } from './agent-host.ts';
 import { restoreByStockTools } from './dump-text.ts';
 
 /** What goes wrong where several sessions do at once what pg_dump wrote down for one. */
@@ -150,13 +149,13 @@ describe('when one of the sessions fails', () => {
   it('as its connection is cut, it is told, and nothing is left', async () => {
     await cluster.query('fails', 'ALTER TABLE refused DROP CONSTRAINT home');
     await host.json('backup');
-    const { result } = host.start('restore', 'latest', '--into', 'never', '--jobs', '2');
-    const [victim] = await waitFor('a worker that loads', async () => {
+    const agent = host.start('restore', 'latest', '--into', 'never', '--jobs', '2');
+    const [victim] = await during(agent, 'a worker that loads', async () => {
       const found = await sessions("query LIKE 'COPY public.slow%' AND wait_event = 'PgSleep'");
       return found.length > 0 ? found : undefined;
     });
     await cluster.query('postgres', 'SELECT pg_terminate_backend($1)', [victim?.pid]);
-    const { code, stderr } = await result;
+    const { code, stderr } = await agent.result;
     expect([code, stderr]).toEqual([1, expect.stringMatching(/COPY public\.slow.*terminating connection/)]);
     expect(await databases()).not.toContainEqual(expect.stringMatching(/never|strideiq_restore/));
   });

@@ -18,7 +18,7 @@ import {
   type S3Server,
 } from '@strideiq/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentHost, agentProgram, type AgentResult } from './agent-host.ts';
+import { AgentHost, agentProgram, during, type AgentResult } from './agent-host.ts';
 import { childrenOf } from './processes.ts';
 import {
   expectNothingLeft,
@@ -185,7 +185,7 @@ describe('a line that goes dead in the middle', () => {
       await line.set({ toServer: { bytesPerSecond: 2_000_000 } });
       const { host, local, s3: bucket } = await newHost({ endpoint: `http://${line.host}:${line.port}` });
       const agent = host.start('backup', '--json');
-      await waitFor('the upload', async () => (await bucket.unfinished()).length > 0, { timeoutMs: 60_000 });
+      await during(agent, 'the upload', async () => (await bucket.unfinished()).length > 0);
       await line.set({ blackHole: true });
       const result = await agent.result;
       expectOnlyLocal(result, { errorCode: 'StorageUnreachable', error: /did not answer, or not to the end/ });
@@ -206,7 +206,7 @@ describe('a line that goes dead in the middle', () => {
     const { host, proxy, local, s3: bucket } = await newHost();
     proxy.add({ ...parts, fault: 'stall' });
     const agent = host.start('backup', '--json');
-    await waitFor('the manifest in the directory', async () => {
+    await during(agent, 'the manifest in the directory', async () => {
       return [...(await local.names()).keys()].some((name) => /^app_.*\.manifest\.json$/.test(name));
     });
     agent.process.kill('SIGINT');
