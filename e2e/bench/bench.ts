@@ -76,31 +76,30 @@ interface Found {
   grown?: Grown[];
 }
 
-/** Every suite that was asked for, one after another. */
-async function bench(stage: Stage, options: Options): Promise<Found> {
+/** Every suite that was asked for, one after another; each is handed out before the next, which may fail, begins. */
+async function* bench(stage: Stage, options: Options): AsyncGenerator<Found> {
   const { only, scaleMb, rounds, quick } = options;
-  const findings: Findings = {};
   if (only.has('dump') || only.has('restore') || only.has('s3')) {
     say(`Making a database of ${scaleMb} MB of SQL`);
     await stage.createSample(database, scaleMb);
   }
   if (only.has('dump')) {
     say('Dumps');
-    findings.dump = await benchDumps(stage, database, rounds, say);
+    yield { findings: { dump: await benchDumps(stage, database, rounds, say) } };
   }
   if (only.has('restore')) {
     say('Restores');
-    findings.restore = await benchRestores(stage, database, rounds, say);
+    yield { findings: { restore: await benchRestores(stage, database, rounds, say) } };
   }
   if (only.has('s3')) {
     say('S3');
-    findings.s3 = await benchUploads(stage, database, rounds, say);
+    const s3 = await benchUploads(stage, database, rounds, say);
     const oneTable = await benchOneTable(stage, database, scaleMb, say);
-    if (oneTable) findings.oneTable = oneTable;
+    yield { findings: { s3, ...(oneTable ? { oneTable } : {}) } };
   }
-  if (!only.has('growth')) return { findings };
+  if (!only.has('growth')) return;
   say('Growth: dump by us and by gzip -6, restore by us and by psql');
-  return { findings, grown: await benchGrowth(stage, quick ? growthMb.quick : growthMb.full, say) };
+  yield { findings: {}, grown: await benchGrowth(stage, quick ? growthMb.quick : growthMb.full, say) };
 }
 
 function sectionsOf({ findings, grown }: Found, where: string, options: Options): Map<Section, string> {
@@ -125,14 +124,18 @@ function sectionsOf({ findings, grown }: Found, where: string, options: Options)
 async function main(options: Options): Promise<void> {
   await stage.setUp();
   const where = await describeSurroundings(stage);
-  const found = await bench(stage, options);
-  if (options.json) {
-    process.stdout.write(`${JSON.stringify({ where, options: { ...options, only: [...options.only] }, ...found })}\n`);
-    return;
+  const all: Found = { findings: {} };
+  for await (const found of bench(stage, options)) {
+    Object.assign(all, found, { findings: { ...all.findings, ...found.findings } });
+    if (!options.json) tell(sectionsOf(found, where, options), options);
   }
-  const sections = sectionsOf(found, where, options);
+  if (!options.json) return;
+  process.stdout.write(`${JSON.stringify({ where, options: { ...options, only: [...options.only] }, ...all })}\n`);
+}
+
+function tell(sections: Map<Section, string>, { quick }: Options): void {
   process.stdout.write(`${[...sections.values()].join('\n\n')}\n`);
-  if (options.quick) return;
+  if (quick) return;
   writeFileSync(file, withSections(existsSync(file) ? readFileSync(file, 'utf8') : '', sections));
   say(`Written to ${file}`);
 }

@@ -52,6 +52,9 @@ rgw data = ${directory}/rgw
 rgw frontends = beast endpoint=127.0.0.1:${port}
 rgw dynamic resharding = false
 rgw thread pool size = 32
+rgw gc obj min wait = 1
+rgw gc processor period = 2
+rgw gc processor max time = 2
 rgw crypt require ssl = false
 rgw lc debug interval = ${lifecycleDaySeconds}
 rgw dns name = localhost
