@@ -59,7 +59,8 @@ export interface HostOptions {
 }
 
 /**
- * Waits for what a command is to bring about while it runs.
+ * Waits for what a command is to bring about while it runs: up to 60 s, since all of a start lies before it, and no longer
+ * than the command lives.
  * @throws Error with the command's own words where it ends before
  */
 export async function during<Value>(
@@ -75,7 +76,7 @@ export async function during<Value>(
       const { code, signal, stderr } = await result;
       throw new Error(`${what}: the command ended before with ${signal ?? code}: ${stderr}`);
     },
-    options,
+    { timeoutMs: 60_000, ...options },
   );
 }
 

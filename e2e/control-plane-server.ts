@@ -73,13 +73,17 @@ export class ControlPlaneServer {
         this.#said = (this.#said + piece).slice(-200_000);
       });
     }
-    await waitFor('the control plane to be ready', async () => {
-      if (child.exitCode !== null || child.signalCode !== null) {
-        throw new Error(`the control plane ended with ${child.exitCode ?? child.signalCode}: ${this.#said}`);
-      }
-      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
-      return answer?.ok === true;
-    });
+    await waitFor(
+      'the control plane to be ready',
+      async () => {
+        if (child.exitCode !== null || child.signalCode !== null) {
+          throw new Error(`the control plane ended with ${child.exitCode ?? child.signalCode}: ${this.#said}`);
+        }
+        const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+        return answer?.ok === true;
+      },
+      { timeoutMs: 60_000 },
+    );
   }
 
   #spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
@@ -192,7 +196,7 @@ export class ControlPlaneServer {
         const agent = await this.get<{ connected: boolean }>(`/agents/${database.agentId}`);
         return agent.connected ? { agentId: database.agentId, databaseId: database.id } : undefined;
       },
-      { everyMs: 100 },
+      { timeoutMs: 60_000, everyMs: 100 },
     );
   }
 

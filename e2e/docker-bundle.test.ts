@@ -100,7 +100,7 @@ test('the control plane’s bundle is well as its image’s health check sees it
   expect((await plane.run('--version')).trim()).toBe(versionOf('@strideiq/control-plane'));
   expect(await isWell()).toBe(false);
   const serving = plane.start('serve');
-  await waitFor('the control plane to be well', isWell);
+  await waitFor('the control plane to be well', isWell, { timeoutMs: 60_000 });
 
   const api = async (path: string) => {
     const key = readFileSync(join(data, 'admin.key'), 'utf8').trim();

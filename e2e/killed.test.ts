@@ -153,7 +153,7 @@ describe('killed at the worst moment', () => {
     return await waitFor(
       `a new *${ending} in ${store.name}`,
       async () => [...(await store.names()).keys()].find((name) => !before.has(name) && name.endsWith(ending)),
-      { everyMs: 1 },
+      { everyMs: 1, timeoutMs: 60_000 },
     );
   }
 

@@ -117,18 +117,22 @@ async function askUntilTaken(
   idempotencyKey: string,
 ): Promise<string> {
   const database = `restored_${idempotencyKey.replaceAll('-', '_')}`;
-  return waitFor(`an answer to ${idempotencyKey}`, async () => {
-    const answer = await (
-      restore
-        ? server.request('POST', '/restores', {
-            body: { databaseId, latest: true, target: { agentId, mode: 'fresh', database } },
-            idempotencyKey,
-          })
-        : server.request('POST', '/backups', { body: { databaseId }, idempotencyKey })
-    ).catch(() => undefined);
-    if (answer !== undefined && answer.status !== 202) throw new Error(JSON.stringify(answer));
-    return answer?.body['runId'] as string | undefined;
-  });
+  return waitFor(
+    `an answer to ${idempotencyKey}`,
+    async () => {
+      const answer = await (
+        restore
+          ? server.request('POST', '/restores', {
+              body: { databaseId, latest: true, target: { agentId, mode: 'fresh', database } },
+              idempotencyKey,
+            })
+          : server.request('POST', '/backups', { body: { databaseId }, idempotencyKey })
+      ).catch(() => undefined);
+      if (answer !== undefined && answer.status !== 202) throw new Error(JSON.stringify(answer));
+      return answer?.body['runId'] as string | undefined;
+    },
+    { timeoutMs: 60_000 },
+  );
 }
 
 async function strike(victim: Victim, first: number, older: string): Promise<void> {

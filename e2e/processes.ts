@@ -40,7 +40,7 @@ export async function dumpUnderWay(agent: ChildProcess, bytes: number): Promise<
         return undefined;
       }
     },
-    { everyMs: 2 },
+    { everyMs: 2, timeoutMs: 60_000 },
   );
 }
 

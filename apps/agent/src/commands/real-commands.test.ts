@@ -189,7 +189,7 @@ describe('one run of a database at a time', () => {
     await waitFor(
       'its end',
       () => real.agent.withJournal((journal) => journal.get(command.runId ?? '')?.state === 'succeeded'),
-      { everyMs: 200 },
+      { timeoutMs: 60_000, everyMs: 200 },
     );
     await real.controlPlane.start();
     await real.ended(command);

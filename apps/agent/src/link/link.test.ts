@@ -30,8 +30,9 @@ const write = (journal: Journal, reports: number) => {
 const seqs = (reports: { seq: number }[]) => reports.map(({ seq }) => seq);
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, at) => first + at);
 const delivered = async (reports: number) =>
-  waitFor(`${reports} reports`, () => controlPlane.recorded.length >= reports);
-const settled = async (times = 1) => waitFor('settled', () => controlPlane.settled.length >= times);
+  waitFor(`${reports} reports`, () => controlPlane.recorded.length >= reports, { timeoutMs: 60_000 });
+const settled = async (times = 1) =>
+  waitFor('settled', () => controlPlane.settled.length >= times, { timeoutMs: 60_000 });
 
 describe('a connection', () => {
   test('begins with hello, delivers what waits, says that it has, and takes commands from then on', async () => {
@@ -103,7 +104,7 @@ describe('reports', () => {
       agent.withJournal((journal) => write(journal, 50));
       await delivered((round + 1) * 100);
     }
-    await waitFor('no report that waits', () => host.journal.outbox.outstanding().waiting === 0);
+    await waitFor('no report that waits', () => host.journal.outbox.outstanding().waiting === 0, { timeoutMs: 60_000 });
     expect(seqs(controlPlane.recorded)).toEqual(upTo(1200));
     expect(controlPlane.mostAtOnce).toBe(1);
     expect(controlPlane.connections.length).toBeGreaterThan(2);

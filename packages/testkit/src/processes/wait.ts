@@ -2,14 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /**
  * Waits until `condition` gives something other than undefined or false, and returns that. What it throws ends the wait.
- * @throws Error naming `what` once `timeoutMs` are over; 60 s, which ends what hangs and lets a slow machine be slow
+ * @throws Error naming `what` once `timeoutMs` (20 s) are over
  */
 export async function waitFor<Value>(
   what: string,
   condition: () => Value | Promise<Value>,
   options: { timeoutMs?: number; everyMs?: number } = {},
 ): Promise<Exclude<Value, undefined | false>> {
-  const { timeoutMs = 60_000, everyMs = 10 } = options;
+  const { timeoutMs = 20_000, everyMs = 10 } = options;
   const end = performance.now() + timeoutMs;
   for (;;) {
     const value = await condition();
