@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Chunk, Section } from '@strideiq/core';
+import { ChunkBuffers } from './chunk-buffers.ts';
 import { notUnderstood } from './errors.ts';
 import { RowTally } from './row-tally.ts';
 
-/** Takes compressed bytes; its promise is the back-pressure. Called again only once it has resolved. */
+/**
+ * Takes compressed bytes; its promise is the back-pressure. Called again only once it has resolved, and others may then
+ * be written over these.
+ */
 export type Sink = (bytes: Buffer) => Promise<void>;
 
 /**
@@ -24,6 +28,8 @@ export class DumpFile {
   readonly chunks: Chunk[] = [];
   /** Chunks beyond pre-data that a producer may hold until its turn: none where it is alone and always has it. */
   readonly holdBytes: number;
+  /** Of chunks that wait. */
+  readonly buffers = new ChunkBuffers();
 
   private readonly sink: Sink;
   private readonly hash = createHash('sha256');
@@ -116,6 +122,14 @@ export class DumpFile {
   }
 }
 
+/** Members of a chunk that waits, one after another. */
+interface Held {
+  readonly buffer: Buffer;
+  used: number;
+}
+
+const heldBufferBytes = 1024 * 1024;
+
 /**
  * A chunk on its way. Its members are kept until it is finished, and go into the file together; one that outgrows what
  * may be kept takes the turn, and the others wait until it is through.
@@ -128,7 +142,7 @@ export class OpenChunk {
   readonly rows = new Map<number, number>();
   private readonly file: DumpFile;
   private readonly hash = createHash('sha256');
-  private held: Buffer[] = [];
+  private held: Held[] = [];
   private heldBytes = 0;
   private hasTurn = false;
   private offset = 0;
@@ -139,20 +153,32 @@ export class OpenChunk {
     this.section = section;
   }
 
-  /** Adds one member; resolves when there is room for another. */
+  /** Adds one member, whose bytes are looked at no more once it resolves: there is room for another then. */
   async add(bytes: Buffer): Promise<void> {
     this.file.throwFailure();
     this.hash.update(bytes);
     this.length += bytes.length;
     const holdBytes = this.section === 'data' ? this.file.holdBytes : 0;
     if (!this.hasTurn && this.heldBytes + bytes.length <= holdBytes) {
-      // A compressor's buffer may be made for the worst case, several times what it holds.
-      this.held.push(bytes.buffer.byteLength > 2 * bytes.length ? Buffer.from(bytes) : bytes);
-      this.heldBytes += bytes.length;
+      this.hold(bytes);
       return;
     }
     if (!this.hasTurn) await this.begin();
     await this.file.put(bytes);
+  }
+
+  private hold(bytes: Buffer): void {
+    this.heldBytes += bytes.length;
+    for (let from = 0; from < bytes.length;) {
+      let last = this.held.at(-1);
+      if (!last || last.used === last.buffer.length) {
+        last = { buffer: this.file.buffers.take(heldBufferBytes), used: 0 };
+        this.held.push(last);
+      }
+      const taken = bytes.copy(last.buffer, last.used, from);
+      last.used += taken;
+      from += taken;
+    }
   }
 
   private async begin(): Promise<void> {
@@ -161,7 +187,10 @@ export class OpenChunk {
     this.offset = this.file.bytes;
     const { held } = this;
     this.held = [];
-    for (const bytes of held) await this.file.put(bytes);
+    for (const { buffer, used } of held) {
+      await this.file.put(buffer.subarray(0, used));
+      this.file.buffers.give(buffer);
+    }
   }
 
   /** Nothing follows in it; resolves when the sink has all of it. */

@@ -1,5 +1,5 @@
 import type { DumpFile, OpenChunk } from './dump-file.ts';
-import { compressMember } from './member-compressor.ts';
+import { compressMember, type Member } from './member-compressor.ts';
 
 export interface GzipMembersOptions {
   level: number;
@@ -29,7 +29,7 @@ export class GzipMembers {
   private chunk: OpenChunk;
   /** One promise a member in flight, oldest first. */
   private readonly flights: Promise<void>[] = [];
-  private readonly compressing = new Set<Promise<Buffer>>();
+  private readonly compressing = new Set<Promise<Member>>();
 
   /** @param chunk the first one */
   constructor(file: DumpFile, chunk: OpenChunk, options: GzipMembersOptions) {
@@ -107,19 +107,19 @@ export class GzipMembers {
   }
 
   private async deliver(
-    member: Promise<Buffer>,
+    compressing: Promise<Member>,
     block: Buffer,
     before: Promise<void> | undefined,
     chunk: OpenChunk,
   ): Promise<void> {
     const rawBytes = this.used;
-    const bytes = await member.finally(() => {
-      this.compressing.delete(member);
+    using member = await compressing.finally(() => {
+      this.compressing.delete(compressing);
       this.spare.push(block);
     });
     await before;
     this.file.rawBytes += rawBytes;
-    await chunk.add(bytes);
+    await chunk.add(member.bytes);
     this.options.onMember?.();
   }
 }

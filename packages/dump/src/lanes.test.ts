@@ -36,7 +36,11 @@ async function written(
   options: Partial<WriteDumpOptions> = {},
 ): Promise<{ object: Buffer; result: DumpResult }> {
   const parts: Buffer[] = [];
-  const sink = async (bytes: Buffer): Promise<void> => void parts.push(Buffer.from(bytes));
+  const sink = async (bytes: Buffer): Promise<void> => {
+    // As late as may be: until then nothing is written over them.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    parts.push(Buffer.from(bytes));
+  };
   const result = await writeDump(piecesOf(Buffer.from(sql)), sink, { level: 1, ...options, lanes });
   return { object: Buffer.concat(parts), result };
 }
@@ -142,7 +146,7 @@ describe('writeDump with lanes', () => {
       await go.promise;
     };
     const parts: Buffer[] = [];
-    const sink = async (bytes: Buffer): Promise<void> => void parts.push(bytes);
+    const sink = async (bytes: Buffer): Promise<void> => void parts.push(Buffer.from(bytes));
     const writing = writeDump(source(), sink, { level: 1, lanes: [lane] });
     for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(asked).toEqual(['post-data']);

@@ -18,6 +18,12 @@ beforeAll(async () => {
 });
 
 const both = (): MemberCompressor[] => [zlib, libdeflate];
+/** One member, copied and let go. */
+async function memberOf(compressor: MemberCompressor, block: Buffer, level: number): Promise<Buffer> {
+  using member = await compressor.compress(block, level);
+  return Buffer.from(member.bytes);
+}
+
 const everyLevel = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /** Rows as COPY writes them, the same each time. */
@@ -44,7 +50,7 @@ describe('members', () => {
         fc.constantFrom(...everyLevel),
         async (all, level) => {
           for (const compressor of both()) {
-            const members = await Promise.all(all.map(async (block) => compressor.compress(block, level)));
+            const members = await Promise.all(all.map(async (block) => memberOf(compressor, block, level)));
             for (const [at, member] of members.entries()) expect(gunzipSync(member)).toEqual(all[at]);
             expect(execFileSync('gzip', ['-dc'], { input: Buffer.concat(members) })).toEqual(Buffer.concat(all));
           }
@@ -58,16 +64,16 @@ describe('members', () => {
     const all = Array.from({ length: 24 }, (_, at) => rows(512 * 1024 - 7 * at, at + 1));
     for (const level of [1, 4, 6]) {
       const alone: Buffer[] = [];
-      for (const block of all) alone.push(await new LibdeflateCompressor(library).compress(block, level));
-      const made = await Promise.all(all.map(async (block) => libdeflate.compress(block, level)));
-      const again = await Promise.all(all.toReversed().map(async (block) => libdeflate.compress(block, level)));
+      for (const block of all) alone.push(await memberOf(new LibdeflateCompressor(library), block, level));
+      const made = await Promise.all(all.map(async (block) => memberOf(libdeflate, block, level)));
+      const again = await Promise.all(all.toReversed().map(async (block) => memberOf(libdeflate, block, level)));
       expect(made.every((member, at) => member.equals(alone[at]!))).toBe(true);
       expect(again.toReversed().every((member, at) => member.equals(alone[at]!))).toBe(true);
     }
   });
 
   test('are whole when nobody else holds the block any more', async () => {
-    const made = Array.from({ length: 40 }, async (_, at) => libdeflate.compress(rows(300_000, at + 1), 1));
+    const made = Array.from({ length: 40 }, async (_, at) => memberOf(libdeflate, rows(300_000, at + 1), 1));
     // Memory that was given back too early would be written over by this.
     const garbage = Array.from({ length: 200 }, () => Buffer.alloc(512 * 1024, 0xff));
     for (const [at, member] of (await Promise.all(made)).entries()) {
@@ -76,9 +82,21 @@ describe('members', () => {
     expect(garbage).toHaveLength(200);
   });
 
+  test('keep their bytes until they are disposed of, whatever is made meanwhile', async () => {
+    const compressor = new LibdeflateCompressor(library);
+    const block = rows(300_000);
+    const first = await compressor.compress(block, 1);
+    for (let seed = 2; seed < 10; seed++) await memberOf(compressor, rows(300_000, seed), 1);
+    compressor.release();
+    expect(gunzipSync(first.bytes).equals(block)).toBe(true);
+    first[Symbol.dispose]();
+    using next = await compressor.compress(rows(300_000, 2), 1);
+    expect(next.bytes.buffer).toBe(first.bytes.buffer);
+  });
+
   test('are no larger at a higher level', async () => {
     const block = rows(512 * 1024);
-    const sizes = await Promise.all(everyLevel.map(async (level) => (await libdeflate.compress(block, level)).length));
+    const sizes = await Promise.all(everyLevel.map(async (level) => (await memberOf(libdeflate, block, level)).length));
     expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
     expect(sizes[0]).toBeGreaterThan(block.length);
     expect(sizes[9]).toBeLessThan(sizes[1]! * 0.99);
@@ -106,11 +124,11 @@ describe('compressor objects', () => {
   test('are as many as blocks at once, used again, and given back once nothing comes', async () => {
     const { held, compressor } = counted();
     for (let round = 0; round < 5; round++) {
-      await Promise.all([1, 2, 3].map(async (seed) => compressor.compress(rows(1000, seed), 4)));
+      await Promise.all([1, 2, 3].map(async (seed) => memberOf(compressor, rows(1000, seed), 4)));
     }
     expect(held).toEqual({ now: 3, most: 3 });
     await waitFor('the compressors to be given back', () => held.now === 0);
-    await compressor.compress(rows(1000), 4);
+    await memberOf(compressor, rows(1000), 4);
     expect(held).toEqual({ now: 1, most: 3 });
     compressor.release();
     expect(held.now).toBe(0);
@@ -119,7 +137,7 @@ describe('compressor objects', () => {
   test('are not given back while they work', async () => {
     const { held, compressor } = counted();
     const block = rows(4_000_000);
-    const made = compressor.compress(block, 9);
+    const made = memberOf(compressor, block, 9);
     await delay(0);
     compressor.release();
     expect(held.now).toBe(1);

@@ -5,6 +5,11 @@ import { systemLibdeflate, type CompressorHandle, type Libdeflate } from './libd
 
 const deflateByZlib = promisify(gzip);
 
+/** A gzip member; once it is disposed of, what is made next may be written over its bytes. */
+export interface Member extends Disposable {
+  readonly bytes: Buffer;
+}
+
 /** Makes gzip members. The same input, level and compressor give the same bytes. */
 export interface MemberCompressor {
   readonly name: 'libdeflate' | 'zlib';
@@ -13,7 +18,7 @@ export interface MemberCompressor {
    * @param block not to be written to until the promise has settled
    * @param level 0 to 9, as zlib counts: 0 only stores, 1 is fast, 9 is small
    */
-  compress(block: Buffer, level: number): Promise<Buffer>;
+  compress(block: Buffer, level: number): Promise<Member>;
 }
 
 let chosen: Promise<MemberCompressor> | undefined;
@@ -24,15 +29,17 @@ export async function memberCompressor(): Promise<MemberCompressor> {
 }
 
 /** {@link MemberCompressor.compress} by the fastest one. */
-export async function compressMember(block: Buffer, level: number): Promise<Buffer> {
+export async function compressMember(block: Buffer, level: number): Promise<Member> {
   return (await memberCompressor()).compress(block, level);
 }
 
 export const zlib: MemberCompressor = {
   name: 'zlib',
-  compress: async (block, level) =>
+  compress: async (block, level) => ({
     // Output that fits into one buffer takes one trip to the thread pool; deflate never grows by more than this.
-    deflateByZlib(block, { level, chunkSize: block.length + (block.length >>> 8) + 256 }),
+    bytes: await deflateByZlib(block, { level, chunkSize: block.length + (block.length >>> 8) + 256 }),
+    [Symbol.dispose]: () => undefined,
+  }),
 };
 
 /**
@@ -44,14 +51,17 @@ const levels = [0, 1, 1, 1, 2, 5, 6, 7, 8, 9];
 /** Unused for so long, compressors are given back: a daemon is idle most of the day. */
 const idleLimitMs = 1000;
 
-/** A compressor object, of some 1 MB at most, and room for what it makes; for one block at a time. */
+/**
+ * A compressor object, of some 1 MB at most, and room for what it makes; for one block at a time. The room is used again:
+ * bytes that come and go with each block would have V8 look through its whole heap every few of them.
+ */
 interface Press {
   handle: CompressorHandle;
   level: number;
   output: Buffer;
 }
 
-/** As many compressor objects as there are blocks under way at once; they are not for several threads. */
+/** As many compressor objects as there are members in use at once; they are not for several threads. */
 export class LibdeflateCompressor implements MemberCompressor {
   readonly name = 'libdeflate';
   readonly #library: Libdeflate;
@@ -62,7 +72,7 @@ export class LibdeflateCompressor implements MemberCompressor {
     this.#library = library;
   }
 
-  async compress(block: Buffer, level: number): Promise<Buffer> {
+  async compress(block: Buffer, level: number): Promise<Member> {
     const own = levels[level];
     // Versions before 1.9 cannot only store.
     if (own === undefined || own === 0) return zlib.compress(block, level);
@@ -70,11 +80,16 @@ export class LibdeflateCompressor implements MemberCompressor {
     try {
       const length = await this.#library.compress(press.handle, block, press.output);
       if (length === 0) throw failed(`A block of ${block.length} bytes`);
-      return Buffer.from(press.output.subarray(0, length));
-    } finally {
-      this.#idle.push(press);
-      this.#idleTimer = this.#idleTimer?.refresh() ?? setTimeout(() => this.release(), idleLimitMs).unref();
+      return { bytes: press.output.subarray(0, length), [Symbol.dispose]: () => this.#giveBack(press) };
+    } catch (error) {
+      this.#giveBack(press);
+      throw error;
     }
+  }
+
+  #giveBack(press: Press): void {
+    this.#idle.push(press);
+    this.#idleTimer = this.#idleTimer?.refresh() ?? setTimeout(() => this.release(), idleLimitMs).unref();
   }
 
   /** Gives back the memory of what is not in use. */

@@ -58,7 +58,7 @@ async function dumped(
   });
   const closed = once(child, 'close');
   const parts: Buffer[] = [];
-  const result = await writeDump(child.stdout, async (bytes) => void parts.push(bytes), options);
+  const result = await writeDump(child.stdout, async (bytes) => void parts.push(Buffer.from(bytes)), options);
   expect(await closed).toEqual([0, null]);
   return { object: Buffer.concat(parts), result };
 }

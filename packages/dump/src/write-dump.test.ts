@@ -164,7 +164,7 @@ describe('writeDump', () => {
     const parts: Buffer[] = [];
     const sink = async (bytes: Buffer): Promise<void> => {
       largest = Math.max(largest, bytes.length);
-      parts.push(bytes);
+      parts.push(Buffer.from(bytes));
     };
     const cuts = Array.from({ length: 100 }, (_, at) => at * 65_536).filter((at) => at < sql.length);
     const result = await writeDump(piecesOf(Buffer.from(sql), cuts), sink, { level: 1, chunkBytes: 1_000_000 });

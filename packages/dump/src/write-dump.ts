@@ -65,7 +65,7 @@ const holdBytes = 8 * 1024 * 1024;
  *
  * Holds about `blockBytes` × (`membersInFlight` + 2), twice; for each lane that and a chunk. Takes from the source only as
  * fast as the sink takes.
- * @param sink gets the compressed bytes in order, one call at a time
+ * @param sink gets the compressed bytes in order, one call at a time, and keeps none of them
  * @throws DumpError `DumpTruncated` when the source ends without pg_dump's closing line, `MetaCommandRefused`,
  *   `DumpNotUnderstood`; whatever source, sink or a lane threw; the signal's reason. The sink is not called after that.
  */

@@ -63,7 +63,8 @@ export interface Store {
    * Stores everything `source` yields under `key`, or nothing at all. The object appears under its final name whole,
    * durable and with its size confirmed, or not at all: also when the source throws, the signal aborts, or the process
    * is killed (what that leaves is in `unfinished()`, never under the key).
-   * Takes from the source only as fast as it stores; holds a bounded number of bytes whatever the size.
+   * Takes from the source only as fast as it stores; holds a bounded number of bytes whatever the size. What the source
+   * yields is looked at no more once the next is asked for: a source may use one buffer again and again.
    * @throws StorageError `ObjectExists` when the key is taken and `replace` is not set; the object there is untouched
    * @throws whatever the source threw, as it was
    */

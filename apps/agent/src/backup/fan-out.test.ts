@@ -6,7 +6,11 @@ const block = (size = 600_000, fill = 1) => Buffer.alloc(size, fill);
 
 async function drain(feed: Feed): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of feed) pieces.push(piece);
+  for await (const piece of feed) {
+    await turn();
+    // As late as may be: it is the store's until it asks for the next.
+    pieces.push(Buffer.from(piece));
+  }
   feed.close();
   return Buffer.concat(pieces);
 }
@@ -14,7 +18,11 @@ async function drain(feed: Feed): Promise<Buffer> {
 test('every store gets every byte, in order', async () => {
   const fanOut = new FanOut(60_000);
   const all = [drain(fanOut.feed()), drain(fanOut.feed())];
-  for (let at = 0; at < 20; at++) await fanOut.write(block(300_000, at));
+  const buffer = block(300_000);
+  for (let at = 0; at < 20; at++) {
+    await fanOut.write(buffer.fill(at));
+    buffer.fill(0xff);
+  }
   fanOut.end();
   const [first, second] = await Promise.all(all);
   expect(first?.equals(second ?? Buffer.alloc(0))).toBe(true);
@@ -22,7 +30,7 @@ test('every store gets every byte, in order', async () => {
   expect([first?.[0], first?.at(-1)]).toEqual([0, 19]);
 });
 
-test('the slowest store sets the pace: no more than its queue waits for it', async () => {
+test('the slowest store sets the pace: nothing waits for it but what it has not taken yet', async () => {
   const fanOut = new FanOut(60_000);
   const fast = drain(fanOut.feed());
   const slow = fanOut.feed();
@@ -35,7 +43,7 @@ test('the slowest store sets the pace: no more than its queue waits for it', asy
     fanOut.end();
   })();
   for (let at = 0; at < 50; at++) await turn();
-  expect(written).toBeLessThanOrEqual(2);
+  expect(written).toBe(0);
   expect((await drain(slow)).length).toBe(6_000_000);
   await Promise.all([writing, fast]);
 });

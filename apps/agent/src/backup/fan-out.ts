@@ -1,8 +1,5 @@
 import { AgentError } from '../errors.ts';
 
-/** What a store may have waiting beside what it holds itself. */
-const queueBytes = 1 << 20;
-
 /**
  * One stream to several stores at once. The slowest live store sets the pace; a store that takes nothing for the stall
  * limit is dropped, and the others go on. A store that watches its own connection is trusted to fail by itself: what it
@@ -28,13 +25,13 @@ export class FanOut {
   }
 
   /**
-   * Hands bytes to every live store, and resolves when each has room for more.
+   * Hands bytes to every live store, and resolves when each is done with them: others may then be written over them.
    * @throws AgentError `NoCopyStored` when no store is left; after `fail`, what it was given
    */
   async write(bytes: Buffer): Promise<void> {
     const live = this.#live();
-    for (const feed of live) feed.push(bytes);
-    for (const feed of live) await this.#roomIn(feed);
+    for (const feed of live) feed.offer(bytes);
+    for (const feed of live) await this.#done(feed);
     this.#live();
   }
 
@@ -58,9 +55,8 @@ export class FanOut {
     return live;
   }
 
-  /** One timer a wait, not one a write: most writes find room at once. */
-  async #roomIn(feed: Feed): Promise<void> {
-    while (feed.isFull) {
+  async #done(feed: Feed): Promise<void> {
+    while (feed.isBusy) {
       const waited = performance.now() - feed.lastTakenAt;
       if (waited >= feed.stallLimitMs) {
         feed.fail(
@@ -77,10 +73,9 @@ export class FanOut {
   }
 }
 
-/** The queue in front of one store: bounded, and read once. */
+/** What one store reads, once: it is done with a piece when it asks for the next. */
 export class Feed implements AsyncIterable<Uint8Array> {
-  #queue: Buffer[] = [];
-  #queuedBytes = 0;
+  #offered: Buffer | undefined;
   #ended = false;
   #error: Error | undefined;
   #waiting: (() => void) | undefined;
@@ -96,8 +91,9 @@ export class Feed implements AsyncIterable<Uint8Array> {
     this.stallLimitMs = stallLimitMs;
   }
 
-  get isFull(): boolean {
-    return !this.closed && this.#queuedBytes >= queueBytes;
+  /** The store is not done yet with what was offered to it. */
+  get isBusy(): boolean {
+    return this.#offered !== undefined;
   }
 
   /** Aborted with the reason when the feed fails. */
@@ -105,12 +101,11 @@ export class Feed implements AsyncIterable<Uint8Array> {
     return this.#abort.signal;
   }
 
-  push(bytes: Buffer): void {
+  offer(bytes: Buffer): void {
     if (this.closed) return;
     // An idle producer is no stall: the clock starts when there is something to take.
-    if (this.#queue.length === 0) this.lastTakenAt = performance.now();
-    this.#queue.push(bytes);
-    this.#queuedBytes += bytes.length;
+    this.lastTakenAt = performance.now();
+    this.#offered = bytes;
     this.#wakeReader();
   }
 
@@ -129,8 +124,7 @@ export class Feed implements AsyncIterable<Uint8Array> {
   /** The store takes no more: it is done, or it failed by itself. */
   close(): void {
     this.closed = true;
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#offered = undefined;
     this.#wakeReader();
     this.#wakeWriter?.();
   }
@@ -160,12 +154,11 @@ export class Feed implements AsyncIterable<Uint8Array> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for (;;) {
       if (this.#error) throw this.#error;
-      const bytes = this.#queue.shift();
-      if (bytes) {
-        this.#queuedBytes -= bytes.length;
+      if (this.#offered) {
+        yield this.#offered;
+        this.#offered = undefined;
         this.lastTakenAt = performance.now();
         this.#wakeWriter?.();
-        yield bytes;
       } else if (this.#ended) {
         return;
       } else {

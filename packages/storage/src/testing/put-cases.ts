@@ -12,6 +12,16 @@ const sizes: Record<string, (partBytes: number) => number> = {
   '40 MB': () => 40_000_000,
 };
 
+/** Yields `content` in one buffer, which holds something else as soon as the next piece is asked for. */
+async function* inOneBuffer(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(100_000);
+  for await (const piece of chunksOf(content, buffer.length)) {
+    buffer.set(piece);
+    yield buffer.subarray(0, piece.length);
+    buffer.fill(0xff);
+  }
+}
+
 /** Yields `content` and then fails. */
 async function* failingAfter(content: Uint8Array, error: Error): AsyncGenerator<Uint8Array> {
   yield* chunksOf(content);
@@ -52,6 +62,14 @@ export function describePut(subject: Subject): void {
       expect(progress).toEqual(progress.toSorted((a, b) => a - b));
       expect(progress.at(-1) ?? 0).toBe(content.length);
       expect(await all(store.unfinished('put/'))).toEqual([]);
+    });
+
+    test('stores what a source yields that uses its buffer again', async () => {
+      const { store, partBytes } = subject;
+      const content = contentOf(sizeOf(partBytes), 2);
+      const again = `${key}.again`;
+      await store.put(again, inOneBuffer(content));
+      expect(sha256Of(await collect(await store.get(again)))).toBe(sha256Of(content));
     });
 
     test('leaves nothing when the source throws after it, and passes on what it threw', async () => {
