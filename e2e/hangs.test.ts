@@ -175,5 +175,6 @@ test('a server that dies behind exec', async () => {
   await cluster.kill();
   const result = await agent.result;
   await cluster.start();
-  expect(result).toMatchObject({ code: 1, stderr: expect.not.stringContaining('/dev/tcp') as string });
+  // Whichever connection it met; of the script in the tunnel nothing is shown.
+  expect(result).toMatchObject({ code: 1, stderr: expect.not.stringContaining('exec 3<>') as string });
 }, 40_000);

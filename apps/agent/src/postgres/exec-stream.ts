@@ -10,7 +10,7 @@ import { startChild, type ChildProcess } from './child-process.ts';
  * which sees to its end also where bash itself was killed.
  */
 const tunnelScript = [
-  'exec 3<>"/dev/tcp/$0/$1" 4<&0 || exit 1',
+  'exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 1',
   '{',
   '  cat <&3 4<&- & reader=$!',
   '  cat 5>&1 <&4 >&3 2>/dev/null | { read -r _; kill "$reader"; } >/dev/null 2>&1 3>&- 4<&- &',
@@ -21,7 +21,9 @@ const tunnelScript = [
 
 /** The command whose standard streams are a connection to the server. */
 export function tunnelCommand(exec: readonly string[], execConnect: readonly string[], port: number): string[] {
-  return execConnect.length > 0 ? [...execConnect] : [...exec, 'bash', '-c', tunnelScript, '127.0.0.1', String(port)];
+  return execConnect.length > 0
+    ? [...execConnect]
+    : [...exec, 'bash', '-c', tunnelScript, 'bash', '127.0.0.1', String(port)];
 }
 
 /**
