@@ -161,6 +161,43 @@ describe('when one of the sessions fails', () => {
   });
 });
 
+describe('the statistics of the planner', () => {
+  it('are there for every table, each gathered once, unless they are not wanted', async () => {
+    const source = `
+      CREATE TABLE large (id int PRIMARY KEY, note text);
+      INSERT INTO large SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 30000) AS n;
+      CREATE INDEX ON large (lower(left(note, 8)));
+      CREATE TABLE small AS SELECT generate_series(1, 500) AS id;`;
+    await cluster.createDatabase('counted');
+    await cluster.query('counted', source);
+    const host = new AgentHost({ cluster, database: 'counted' });
+    // Autovacuum, which may come at any time, counts for itself.
+    const gathered = async (database: string) =>
+      cluster.query(
+        database,
+        'SELECT relname AS name, analyze_count::int AS times FROM pg_stat_user_tables ORDER BY 1',
+      );
+    try {
+      await host.json('backup');
+      await host.json('restore', 'latest', '--into', 'analyzed');
+      await host.json('restore', 'latest', '--into', 'bare', '--no-analyze');
+      const times = (count: number) => ['large', 'small'].map((name) => ({ name, times: count }));
+      expect([await gathered('analyzed'), await gathered('bare')]).toEqual([times(1), times(0)]);
+      const looked = await cluster.query(
+        'analyzed',
+        'SELECT tablename AS table, count(*)::int AS columns FROM pg_stats WHERE schemaname = $$public$$ GROUP BY 1 ORDER BY 1',
+      );
+      expect(looked).toEqual([
+        { table: 'large', columns: 2 },
+        { table: 'large_lower_idx', columns: 1 },
+        { table: 'small', columns: 1 },
+      ]);
+    } finally {
+      host.remove();
+    }
+  });
+});
+
 describe.each<Major>([14, 15, 16, 17, 18])('a dump of pg_dump for PostgreSQL %i, which has no index', (major) => {
   it('is restored with its post-data over several sessions', async () => {
     const server = await startPostgres({ major });

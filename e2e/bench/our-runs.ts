@@ -26,14 +26,13 @@ export const ourDumps: readonly OurRun[] = [
 
 export const restore2 = 'StrideIQ restore, 2 jobs';
 export const restore2Bare = 'StrideIQ restore, 2 jobs, without ANALYZE';
-export const drill = 'StrideIQ drill (lz4), 2 jobs';
-export const drillBare = 'StrideIQ drill (lz4), 2 jobs, without ANALYZE';
+/** Its database is dropped once it has been looked at. */
+export const drill = 'StrideIQ drill (lz4, without ANALYZE), 2 jobs';
 
 export const ourRestores: readonly OurRun[] = [
   { name: 'StrideIQ restore, 1 job', jobs: 1 },
   { name: restore2, jobs: 2 },
   { name: restore2Bare, jobs: 2, withoutAnalyze: true },
   { name: 'StrideIQ restore, 4 jobs', jobs: 4 },
-  { name: drill, jobs: 2, lz4: true },
-  { name: drillBare, jobs: 2, lz4: true, withoutAnalyze: true },
+  { name: drill, jobs: 2, lz4: true, withoutAnalyze: true },
 ];

@@ -25,16 +25,15 @@ export const dumpTools: readonly StockTool[] = [
 ];
 
 export const psql = 'gunzip | psql';
+export const psqlAnalyze = 'gunzip | psql, then vacuumdb --analyze-only -j2';
 export const pgRestore = 'pg_restore -Fd -j2';
 
 const create = 'psql -X -q -d postgres -c "CREATE DATABASE $INTO TEMPLATE template0"';
+const load = `${create} && gunzip -c "$GZ" | psql -X -q -v ON_ERROR_STOP=1 -d "$INTO" > /dev/null`;
 
 export const restoreTools: readonly StockTool[] = [
-  {
-    name: psql,
-    needs: ['gunzip'],
-    line: `${create} && gunzip -c "$GZ" | psql -X -q -v ON_ERROR_STOP=1 -d "$INTO" > /dev/null`,
-  },
+  { name: psql, needs: ['gunzip'], line: load },
+  { name: psqlAnalyze, needs: ['gunzip'], line: `${load} && vacuumdb --analyze-only -q -j2 "$INTO"` },
   { name: pgRestore, needs: [], line: `${create} && pg_restore -j2 -d "$INTO" "$FD"` },
 ];
 

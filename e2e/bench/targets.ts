@@ -1,8 +1,8 @@
 import type { OneTable } from './one-table.ts';
-import { drill, drillBare, level1, level4, restore2, restore2Bare } from './our-runs.ts';
+import { drill, level1, level4, restore2, restore2Bare } from './our-runs.ts';
 import type { Result } from './rounds.ts';
 import { toDirectory, toS3 } from './s3-suite.ts';
-import { gzip6, pgRestore, pigz1, pigz6, psql } from './stock-tools.ts';
+import { gzip6, pgRestore, pigz1, pigz6, psql, psqlAnalyze } from './stock-tools.ts';
 
 /** What a run has found out; suites that were not asked for are missing. */
 export interface Findings {
@@ -28,11 +28,6 @@ const dumped =
   (figure: 'wallRatio' | 'bytesRatio' | 'cpuRatio', ours: string, other: string) =>
   ({ dump }: Findings) =>
     named(dump, ours)?.[figure](named(dump, other));
-
-const restored =
-  (ours: string, other: string) =>
-  ({ restore }: Findings) =>
-    named(restore, ours)?.wallRatio(named(restore, other));
 
 const megabytes = (bytes: number | undefined): number | undefined => (bytes === undefined ? undefined : bytes / 1e6);
 
@@ -85,8 +80,14 @@ export const targets: readonly Target[] = [
     most: 160,
     measured: ({ dump }) => megabytes(named(dump, level4)?.median('peakBytes')),
   },
-  ...restoreTargets('wall', restore2, drill),
-  ...restoreTargets('the same work, without ANALYZE: wall', restore2Bare, drillBare),
+  restoreTarget('wall', restore2, psql, 0.66),
+  restoreTarget('wall', restore2, pgRestore, 1),
+  restoreTarget('the same work, both with ANALYZE: wall', restore2, psqlAnalyze, 0.66),
+  restoreTarget('the same work, both without ANALYZE: wall', restore2Bare, psql, 0.66),
+  restoreTarget('the same work, both without ANALYZE: wall', restore2Bare, pgRestore, 1),
+  restoreTarget('a drill, wall', drill, psql, 0.56),
+  restoreTarget('further: wall', restore2, psql, 0.58),
+  restoreTarget('further: a drill, wall', drill, psql, 0.5),
   {
     suite: 's3',
     what: 'level 4 to S3, wall against the same to a directory',
@@ -110,22 +111,14 @@ export const targets: readonly Target[] = [
   },
 ];
 
-/** @param scratch a drill's restore */
-function restoreTargets(what: string, ours: string, scratch: string): Target[] {
-  const most = (of: string, other: string, limit: number, begin = ''): Target => ({
+function restoreTarget(what: string, ours: string, other: string, most: number): Target {
+  return {
     suite: 'restore',
-    what: `${begin}${what} against \`${other}\``,
+    what: `${what} against \`${other}\``,
     unit: 'ratio',
-    most: limit,
-    measured: restored(of, other),
-  });
-  return [
-    most(ours, psql, 0.66),
-    most(ours, pgRestore, 1),
-    most(scratch, psql, 0.56, 'a drill, '),
-    most(ours, psql, 0.58, 'further: '),
-    most(scratch, psql, 0.5, 'further: a drill, '),
-  ];
+    most,
+    measured: ({ restore }) => named(restore, ours)?.wallRatio(named(restore, other)),
+  };
 }
 
 function dumpTargets(what: string, ours: string, wall: number, bytes: number): Target[] {

@@ -11,6 +11,7 @@ import {
   type ScanSettings,
   type SettingsInForce,
 } from '@strideiq/dump';
+import { qualifiedName } from '../postgres/identifiers.ts';
 import { loadedApart, planData, type DataPlan, type RowsWork } from './data-plan.ts';
 import { heldPostDataBytes, type LoadContext } from './load-context.ts';
 import { isOfLargeObjects, itemsOf, noteWithoutRows, notInParts } from './left-out.ts';
@@ -47,7 +48,7 @@ export class ChunkedLoad {
   }
 
   async run(): Promise<void> {
-    const { sessions, afterPreData, jobs, stop, selection, tally } = this.#context;
+    const { sessions, afterPreData, jobs, stop, selection, tally, analyze } = this.#context;
     const first = await sessions.open();
     await this.#runPreData(first);
     await afterPreData(first.connection);
@@ -63,7 +64,7 @@ export class ChunkedLoad {
     this.#isApart = loadedApart(this.#data);
     const items = await this.#readItems();
     const restRawBytes = this.#chunksAt(this.#data.rest).reduce((sum, { rawLength }) => sum + rawLength, 0);
-    const tasks = planLoad({ data: this.#data, restRawBytes, items, session: this.#follower, made });
+    const tasks = planLoad({ data: this.#data, restRawBytes, items, session: this.#follower, made, analyze });
     await runOnWorkers(tasks, first, sessions, {
       jobs,
       stop,
@@ -89,6 +90,9 @@ export class ChunkedLoad {
         return this.#loadRest(session);
       case 'item':
         return runItem(session, work.item);
+      case 'analyze':
+        await session.runOwn(`ANALYZE ${qualifiedName(work.table.schema, work.table.name)}`);
+        return this.#context.tally.addAnalyzed(work.table);
       case 'post-data':
         return this.#runInOrder(session, this.#chunksOf('post-data'));
     }

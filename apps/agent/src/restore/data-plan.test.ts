@@ -5,7 +5,15 @@ import type { Relation } from './relations.ts';
 
 const tables = ['large', 'small', 'tiny', 'root', 'zones', 'gone'].map((name) => ({ schema: 's', name, rows: 0 }));
 const key = (name: string) => relationKey({ schema: 's', name });
-const relation: Relation = { schema: 's', name: 't', kind: 'table', family: '1', heap: true, fromExtension: false };
+const relation: Relation = {
+  schema: 's',
+  name: 't',
+  kind: 'table',
+  family: '1',
+  heap: true,
+  inherited: false,
+  fromExtension: false,
+};
 const made = {
   relations: new Map<string, Relation>([
     [key('large'), relation],

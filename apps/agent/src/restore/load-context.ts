@@ -18,6 +18,8 @@ export interface LoadContext {
   /** Without a manifest: what `selection` will be once pre-data has said what there is. */
   wanted: Wanted | undefined;
   afterPreData: (connection: Connection) => Promise<void>;
+  /** Whether large tables are analyzed as soon as they are done. */
+  analyze: boolean;
 }
 
 /** Post-data that is longer is run as it comes. */

@@ -23,6 +23,8 @@ export interface LoadOptions {
   selection?: Selection | undefined;
   /** The same where there is no manifest. */
   wanted?: Wanted | undefined;
+  /** Gathers the planner's statistics of large tables as soon as they are done; `LoadResult.analyzed` names them. */
+  analyze: boolean;
   progress: ReportProgress;
   signal: AbortSignal;
   /** Called once the tables, types and functions are there, and before any row is. */
@@ -52,6 +54,7 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
     selection: options.selection,
     wanted: manifest ? undefined : options.wanted,
     afterPreData: options.afterPreData ?? (async () => undefined),
+    analyze: options.analyze,
   };
   try {
     if (manifest) await new ChunkedLoad(manifest, context).run();

@@ -13,6 +13,7 @@ const table = (family: string): Relation => ({
   kind: 'table',
   family,
   heap: true,
+  inherited: false,
   fromExtension: false,
 });
 const relations = new Map<string, Relation>([
@@ -22,6 +23,7 @@ const relations = new Map<string, Relation>([
   [key('leaf_1'), table('tree')],
   [key('leaf_2'), table('tree')],
   [key('zones'), { ...table('zones'), fromExtension: true }],
+  [key('parent'), { ...table('parent'), inherited: true }],
   [key('seen'), { ...table('seen'), kind: 'materialized view' }],
 ]);
 const filled = ['a', 'b', 'root', 'leaf_1', 'leaf_2'];
@@ -91,6 +93,7 @@ const planOf = (loads: RowsWork[], items: Drawn[]): LoadTask[] =>
     items: items.map(itemOf),
     session,
     made: { relations, enums: new Set() },
+    analyze: false,
   });
 
 const known = (about: string): boolean => relations.get(key(about))?.fromExtension === false;
@@ -174,7 +177,65 @@ describe('a plan', () => {
       items: undefined,
       session,
       made: { relations, enums: new Set() },
+      analyze: true,
     });
     expect(tasks.at(-1)).toMatchObject({ work: { kind: 'post-data' }, afterAll: true, alone: true });
+  });
+});
+
+describe('statistics of large tables', () => {
+  const large = { rows: 1_000_000, rawBytes: 64 * 1024 * 1024 };
+  const all = ['a', 'b', 'root', 'leaf_1', 'zones', 'parent'];
+  const planned = (statements: [sql: string, type: string][], sizes = new Map(all.map((each) => [key(each), large]))) =>
+    planLoad({
+      data: {
+        rows: all.map((each) => ({ chunks: [1], tables: new Set([key(each)]), freeze: true, rawBytes: 1 })),
+        rest: [],
+        sizes,
+      },
+      restRawBytes: 0,
+      items: statements.map(([sql, type]) => itemOf({ sql, type, about: [], kind: 'other' })),
+      session,
+      made: { relations: new Map([...relations].map(([of, each]) => [of, calledSo(of, each)])), enums: new Set() },
+      analyze: true,
+    });
+  /** As they are called. */
+  const calledSo = (of: string, relation: Relation): Relation => ({
+    ...relation,
+    name: (JSON.parse(of) as string[])[1] ?? '',
+  });
+  const analyzed = (tasks: LoadTask[]) =>
+    tasks.flatMap((task) => (task.work.kind === 'analyze' ? [[task.work.table.name, task] as const] : []));
+
+  it('come once rows and indexes are there, of tables that stand alone', () => {
+    const tasks = planned([
+      ['CREATE INDEX i ON s.a USING gin (x);', 'INDEX'],
+      ['ALTER TABLE ONLY s.a ADD CONSTRAINT p PRIMARY KEY (x);', 'CONSTRAINT'],
+      ['CREATE TRIGGER t AFTER INSERT ON s.a FOR EACH ROW EXECUTE FUNCTION s.f();', 'TRIGGER'],
+    ]);
+    const [[first, task] = [], [second] = []] = analyzed(tasks);
+    expect([first, second, analyzed(tasks).length]).toEqual(['a', 'b', 2]);
+    const kinds = task?.after?.map(({ work }) =>
+      work.kind === 'item' ? String(work.item.statements[0]?.sql) : work.kind,
+    );
+    expect(kinds).toEqual([
+      'rows',
+      'CREATE INDEX i ON s.a USING gin (x);',
+      'ALTER TABLE ONLY s.a ADD CONSTRAINT p PRIMARY KEY (x);',
+    ]);
+    expect(task?.locks).toEqual([{ family: 'a', relation: key('a'), mode: 'exclusive' }]);
+  });
+
+  it.each([
+    ['CREATE STATISTICS s.st ON x, y FROM s.a;', 'STATISTICS', ['b']],
+    ['CREATE INDEX i ON s.a USING btree (s.f(x));', 'INDEX', ['b']],
+    ['CREATE UNIQUE INDEX i ON s.b USING btree (s.f(x));', 'INDEX', ['a']],
+    ['CREATE STATISTICS s.st ON x;', 'STATISTICS', []],
+  ])('wait for all of it where %s comes last', (sql, type, left) => {
+    expect(analyzed(planned([[sql, type]])).map(([of]) => of)).toEqual(left);
+  });
+
+  it('of small ones come at the end', () => {
+    expect(analyzed(planned([], new Map([[key('a'), { rows: 10, rawBytes: 1000 }]])))).toEqual([]);
   });
 });

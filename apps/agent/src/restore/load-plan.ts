@@ -1,4 +1,5 @@
 import {
+  ItemTables,
   relationKey,
   workOf,
   type DumpSession,
@@ -16,6 +17,8 @@ export type LoadWork =
   /** What stands in the data section beside rows: sequences' values, large objects, tables of extensions. */
   | { kind: 'rest' }
   | { kind: 'item'; item: PostDataItem }
+  /** Gathers the planner's statistics of a table. */
+  | { kind: 'analyze'; table: RelationName }
   /** All of post-data, statement by statement: it is not what pg_dump writes. */
   | { kind: 'post-data' };
 
@@ -30,10 +33,12 @@ export interface PlannedLoad {
   items: readonly PostDataItem[] | undefined;
   session: DumpSession;
   made: MadeObjects;
+  /** Whether large tables are analyzed as soon as they are done. */
+  analyze: boolean;
 }
 
 /** Puts all work of a load after pre-data in the dump's order, with what each piece needs and locks. */
-export function planLoad({ data, restRawBytes, items, session, made }: PlannedLoad): LoadTask[] {
+export function planLoad({ data, restRawBytes, items, session, made, analyze }: PlannedLoad): LoadTask[] {
   const tasks: LoadTask[] = data.rows.map((rows) => ({
     work: { kind: 'rows', rows },
     weight: rows.rawBytes,
@@ -42,7 +47,11 @@ export function planLoad({ data, restRawBytes, items, session, made }: PlannedLo
   const writers = new Writers(tasks, made);
   tasks.push({ work: { kind: 'rest' }, weight: restRawBytes, afterAll: true });
   if (!items) tasks.push({ work: { kind: 'post-data' }, weight: 0, afterAll: true, alone: true });
-  else tasks.push(...new ItemTasks(data, made, writers).of(items, session));
+  else {
+    const itemTasks = new ItemTasks(data, made, writers, session.scan.clientEncoding);
+    tasks.push(...itemTasks.of(items, session));
+    if (analyze) tasks.push(...itemTasks.analyzes());
+  }
   return tasks;
 }
 
@@ -89,6 +98,12 @@ function push<Value>(map: Map<string, Value[]>, key: string, value: Value): void
   else map.set(key, [value]);
 }
 
+/** What ANALYZE has to find there already: it looks at expressions of indexes, and at what extended statistics ask for. */
+const seenByAnalyze = new Set(['INDEX', 'CONSTRAINT', 'STATISTICS']);
+
+/** Smaller tables are analyzed together at the end. */
+const leastAnalyzedBytes = 16 * 1024 * 1024;
+
 /** What a foreign key may need of what stands before it: the unique index that it refers to. */
 const keyTypes = new Set(['INDEX', 'CONSTRAINT', 'INDEX ATTACH']);
 
@@ -101,11 +116,32 @@ class ItemTasks {
   readonly #indexes = new Map<string, LoadTask[]>();
   /** The last one in the dump's order that may make a unique index. */
   #lastOrderedKey: LoadTask | undefined;
+  readonly #tables: ItemTables;
+  /** Tables, by `relationKey`, of which something that ANALYZE looks at comes after everything else; undefined: any may be. */
+  #seenLate: Set<string> | undefined = new Set();
 
-  constructor(data: DataPlan, made: MadeObjects, writers: Writers) {
+  constructor(data: DataPlan, made: MadeObjects, writers: Writers, clientEncoding: string) {
     this.#data = data;
     this.#made = made;
     this.#writers = writers;
+    this.#tables = new ItemTables(clientEncoding);
+  }
+
+  /** ANALYZE of each large table, once its rows and indexes are there: another worker may still be at something long. */
+  analyzes(): LoadTask[] {
+    const { relations } = this.#made;
+    const members = new Map<string, number>();
+    for (const { family } of relations.values()) members.set(family, (members.get(family) ?? 0) + 1);
+    return [...relations].flatMap(([key, relation]) => {
+      const { kind, family, fromExtension, inherited, schema, name } = relation;
+      const size = this.#data.sizes.get(key);
+      const after = [...this.#writers.of(key, relation), ...(this.#indexes.get(family) ?? [])];
+      const isAlone = kind === 'table' && members.get(family) === 1 && !fromExtension && !inherited;
+      if (!isAlone || !size || size.rawBytes < leastAnalyzedBytes || after.length === 0) return [];
+      if (this.#seenLate?.has(key) !== false || !isPlain(`${schema}${name}`)) return [];
+      const work: LoadWork = { kind: 'analyze', table: { schema, name } };
+      return [{ work, weight: analyzeWeight(size), after, locks: locksOf(relation, key, 'exclusive') }];
+    });
   }
 
   of(items: readonly PostDataItem[], session: DumpSession): LoadTask[] {
@@ -124,6 +160,11 @@ class ItemTasks {
     }
     const task: LoadTask = { work, weight: 0, afterAll: true, alone: true };
     if (!item.toc || keyTypes.has(item.toc.type)) this.#lastOrderedKey = task;
+    if (!item.toc || seenByAnalyze.has(item.toc.type)) {
+      const about = this.#tables.of(item);
+      if (!about) this.#seenLate = undefined;
+      for (const table of about ?? []) this.#seenLate?.add(relationKey(table));
+    }
     return task;
   }
 
@@ -170,6 +211,19 @@ const methodCosts: Record<string, { row: number; byte: number }> = {
   gin: { row: 200, byte: 1 },
 };
 const unknownCost = { row: 200, byte: 0.5 };
+
+/** PostgreSQL takes this many rows of each table at its default target (PostgreSQL docs, "default_statistics_target"). */
+const sampledRows = 30_000;
+
+function analyzeWeight({ rows, rawBytes }: TableSize): number {
+  const sampled = Math.min(rows, sampledRows);
+  return sampled * 4000 + (rows === 0 ? 0 : (rawBytes / rows) * sampled * 0.3);
+}
+
+/** Whether a name reads the same in every encoding. */
+function isPlain(name: string): boolean {
+  return /^[ -~]*$/.test(name);
+}
 
 function indexWeight(method: string, size: TableSize | undefined): number {
   const { row, byte } = methodCosts[method] ?? unknownCost;

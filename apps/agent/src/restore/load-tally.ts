@@ -9,6 +9,8 @@ export interface LoadResult {
   tables: TableRows[];
   /** What was left out, and why. */
   notes: string[];
+  /** Tables whose statistics are there. */
+  analyzed: RelationName[];
   /** Of a part that was restored without a manifest: what it was, and where the dump has its sequences. */
   part?: LoadedPart;
 }
@@ -25,6 +27,7 @@ export class LoadTally {
   readonly #tables = new Map<string, TableRows>();
   readonly #unknownSettings = new Set<string>();
   readonly #notes: string[] = [];
+  readonly #analyzed: RelationName[] = [];
   /** As in the result. */
   part: LoadedPart | undefined;
   #privilegesLeftOut = 0;
@@ -56,6 +59,10 @@ export class LoadTally {
     this.#rows += rows;
   }
 
+  addAnalyzed(table: RelationName): void {
+    this.#analyzed.push(table);
+  }
+
   leaveOutSetting(name: string): void {
     this.#unknownSettings.add(name);
   }
@@ -84,6 +91,7 @@ export class LoadTally {
           ];
     return {
       tables: [...this.#tables.values()],
+      analyzed: this.#analyzed,
       notes: [...settings, ...this.#notes, ...privileges],
       ...(this.part ? { part: this.part } : {}),
     };

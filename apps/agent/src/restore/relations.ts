@@ -8,6 +8,8 @@ export interface Relation extends RelationName {
   family: string;
   /** In PostgreSQL's own table format, as COPY FREEZE needs it. */
   heap: boolean;
+  /** Others inherit from it, by hand: what is said of it is said of them too. */
+  inherited: boolean;
   /** The extension made it, filled it, and may have bound it to others. */
   fromExtension: boolean;
 }
@@ -26,6 +28,7 @@ export async function readMadeObjects(connection: Connection): Promise<MadeObjec
     `SELECT n.nspname AS schema, c.relname AS name, coalesce(pg_partition_root(c.oid)::oid, c.oid)::text AS family,
             CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'materialized view' END AS kind,
             coalesce(a.amname = 'heap', false) AS heap,
+            c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS inherited,
             EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS "fromExtension"
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam
       WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`,

@@ -167,6 +167,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   deps.journal.describe(runId, { scratchOid });
   const { progress, signal } = deps;
   const jobs = request.jobs ?? jobsByThemselves();
+  const analyzes = request.analyze ?? true;
   const scratch = new Scratch(withDatabase(request.maintenance, scratchDatabase), applicationName(runId), signal);
   const loaded = await loadDump(source, {
     manifest,
@@ -175,6 +176,7 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     toastCompression: request.toastCompression,
     selection,
     wanted: request.wanted,
+    analyze: analyzes,
     progress,
     signal,
     // Only a superuser still owns what it has given away.
@@ -189,9 +191,9 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     const expected = comparedTables(selection, manifest) ?? loaded.tables;
     const compared = await compareRows(connections, expected, loaded.tables, progress, notes);
     const count = manifest ? await compareObjects(connection, manifest, selection) : 0;
-    if (request.analyze ?? true) {
+    if (analyzes) {
       progress({ phase: 'analyzing' });
-      await analyze(connections);
+      await analyze(connections, loaded.analyzed);
     }
     await privileges?.apply(connection);
     return { tables: compared, objects: count };

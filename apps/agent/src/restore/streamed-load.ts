@@ -134,7 +134,7 @@ class StreamedLoad {
     if (items.length === 0) return;
     const made = this.#part?.made ?? (await sessions.look(readMadeObjects));
     const data = { rows: [], rest: [], sizes: new Map() };
-    const tasks = planLoad({ data, restRawBytes: 0, items, session: this.#follower, made });
+    const tasks = planLoad({ data, restRawBytes: 0, items, session: this.#follower, made, analyze: false });
     await runOnWorkers(tasks, this.#session, sessions, {
       jobs,
       stop,
