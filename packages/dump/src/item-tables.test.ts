@@ -17,6 +17,7 @@ it.each([
   ['CREATE RULE r AS\n    ON DELETE TO app.run DO INSTEAD NOTHING;', [run]],
   ['CREATE POLICY p ON app.run TO r USING (true);', [run]],
   ['CREATE STATISTICS app.s (dependencies) ON a, b FROM app.run;', [run]],
+  ['CREATE STATISTICS app.s ON EXTRACT(year FROM app.f(d)), ((a IS DISTINCT FROM app.g(b))) FROM app.run;', [run]],
   ["COMMENT ON TRIGGER t ON app.run IS E'\\n';", [run]],
 ])('what stands in post-data is about its table: %s', (sql, tables) => {
   expect(new ItemTables('UTF8').of(item(sql))).toEqual(tables);
@@ -29,6 +30,7 @@ it.each([
   'CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION app.f();',
   'ALTER INDEX app.unknown ATTACH PARTITION app.i;',
   'COMMENT ON VIEW app.v IS $$x$$;',
+  "CREATE STATISTICS app.s ON EXTRACT(year FROM app.f(d)), ((a || E'\\n')) FROM app.run;",
 ])('and some is about none: %s', (sql) => {
   expect(new ItemTables('UTF8').of(item(sql))).toBeUndefined();
 });

@@ -32,7 +32,7 @@ export class ItemTables {
     if (cursor.words('policy') || cursor.words('trigger') || cursor.words('constraint', 'trigger')) {
       return tableAfter(cursor, 'on');
     }
-    return cursor.words('statistics') ? tableAfter(cursor, 'from') : undefined;
+    return cursor.words('statistics') ? tableAtEnd(cursor, 'from') : undefined;
   }
 
   #ofTable(cursor: TokenCursor): RelationName[] | undefined {
@@ -72,6 +72,15 @@ function tableAfter(cursor: TokenCursor, word: string): RelationName[] | undefin
   while (cursor.skipTo(word)) {
     const table = cursor.relation();
     if (table) return [table];
+  }
+  return undefined;
+}
+
+/** The relation after this word with which a statement ends: expressions before it may hold the word too. */
+function tableAtEnd(cursor: TokenCursor, word: string): RelationName[] | undefined {
+  while (cursor.skipTo(word)) {
+    const table = cursor.relation();
+    if (table && cursor.ended) return [table];
   }
   return undefined;
 }
