@@ -90,8 +90,11 @@ describe('members', () => {
     compressor.release();
     expect(gunzipSync(first.bytes).equals(block)).toBe(true);
     first[Symbol.dispose]();
+    first[Symbol.dispose]();
     using next = await compressor.compress(rows(300_000, 2), 1);
     expect(next.bytes.buffer).toBe(first.bytes.buffer);
+    using other = await compressor.compress(rows(300_000, 3), 1);
+    expect(other.bytes.buffer).not.toBe(next.bytes.buffer);
   });
 
   test('are no larger at a higher level', async () => {

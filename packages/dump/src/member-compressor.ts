@@ -80,11 +80,23 @@ export class LibdeflateCompressor implements MemberCompressor {
     try {
       const length = await this.#library.compress(press.handle, block, press.output);
       if (length === 0) throw failed(`A block of ${block.length} bytes`);
-      return { bytes: press.output.subarray(0, length), [Symbol.dispose]: () => this.#giveBack(press) };
+      return this.#memberIn(press, length);
     } catch (error) {
       this.#giveBack(press);
       throw error;
     }
+  }
+
+  /** Given back once, however often it is disposed of: two blocks at once in one press would be none. */
+  #memberIn(press: Press, length: number): Member {
+    let isHeld = true;
+    return {
+      bytes: press.output.subarray(0, length),
+      [Symbol.dispose]: () => {
+        if (isHeld) this.#giveBack(press);
+        isHeld = false;
+      },
+    };
   }
 
   #giveBack(press: Press): void {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { AgentError } from '../errors.ts';
 
 /**
@@ -59,6 +60,9 @@ export class FanOut {
     while (feed.isBusy) {
       const waited = performance.now() - feed.lastTakenAt;
       if (waited >= feed.stallLimitMs) {
+        // A process that was frozen for that long hears first of its timer, and then that the store was done all along.
+        await turn();
+        if (!feed.isBusy) return;
         feed.fail(
           new AgentError(
             'StoreStalled',
@@ -154,6 +158,8 @@ export class Feed implements AsyncIterable<Uint8Array> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for (;;) {
       if (this.#error) throw this.#error;
+      // What it is given up on is never a whole.
+      if (this.closed) throw new Error('the stream was closed before its end');
       if (this.#offered) {
         yield this.#offered;
         this.#offered = undefined;
