@@ -29,6 +29,11 @@ export class ChunkWriter {
     return this.chunkBytes - this.members.chunkRawBytes;
   }
 
+  /** Whether the chunk has rows of a table. */
+  get holdsRows(): boolean {
+    return this.chunk.rows.size > 0;
+  }
+
   /** Bytes `from` … `to`, as `GzipMembers.write`. */
   write(bytes: Buffer, from?: number, to?: number): Promise<void> | undefined {
     return this.members.write(bytes, from, to);

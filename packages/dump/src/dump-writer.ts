@@ -143,9 +143,16 @@ export class DumpWriter {
   /** Here, between statements, is where a chunk may end: before the comments of the statement that begins. */
   private async beginStatement(): Promise<void> {
     const { section } = this.scanner;
-    if (!this.inTransaction && (section !== this.chunks.section || this.chunks.room <= 0)) await this.cut(section);
+    if (!this.inTransaction && this.isToBeCut(section)) await this.cut(section);
     await this.writeHeld();
     this.heldBytes = 0;
+  }
+
+  private isToBeCut(section: Section): boolean {
+    if (section !== this.chunks.section || this.chunks.room <= 0) return true;
+    // A transaction, which large objects come in, stays whole however long it is: whoever wants the table before it does not
+    // want all of that too.
+    return this.scanner.firstWord === 'begin' && this.chunks.holdsRows;
   }
 
   /** The line in which the last statement ends is written to its end first. */

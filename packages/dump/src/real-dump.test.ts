@@ -117,15 +117,18 @@ describe.each(databases)('pg_dump $major of the $database database', ({ major, d
     await cluster.dropDatabase(target);
   });
 
-  test('is restored by statements read chunk by chunk, the data in any order', async () => {
+  test('is restored by statements read chunk by chunk, the rows in any order', async () => {
     const { object, result } = await dumped(cluster, database, { level: 1, chunkBytes: 60_000 });
     const target = `${database}_pieces`;
     await cluster.createDatabase(target, { template: 'template0' });
     const data = result.chunks.filter(({ section }) => section === 'data');
-    expect(data.length).toBeGreaterThan(2);
+    const holdsRows = ({ rows = [] }: (typeof data)[number]) => rows.length > 0;
+    expect(data.filter(holdsRows).length).toBeGreaterThan(2);
     const order = [
       ...result.chunks.filter(({ section }) => section === 'pre-data'),
-      ...data.toReversed(),
+      ...data.filter(holdsRows).toReversed(),
+      // Large objects are made before they are filled.
+      ...data.filter((chunk) => !holdsRows(chunk)),
       ...result.chunks.filter(({ section }) => section === 'post-data'),
     ];
     const sql: Buffer[] = [];

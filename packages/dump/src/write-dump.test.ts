@@ -139,12 +139,13 @@ describe('writeDump', () => {
       },
       { section: 'data', rows: [{ table: 3, rows: 54 }] },
       { section: 'data', rows: [{ table: 3, rows: 45 }] },
+      { section: 'data', rows: undefined },
       { section: 'post-data', rows: undefined },
     ]);
     expect(texts[2]).toMatch(/^COPY public\.long \(a\) FROM stdin;\nrow 1\n[^]*row 54\n\\\.\n\n$/);
-    expect(texts[3]).toContain('BEGIN;');
-    expect(texts[3]).toContain('COMMIT;');
-    expect(texts[4]).toMatch(/^\n\nSET default_tablespace = 'fast';/);
+    expect(texts[4]).toContain('BEGIN;');
+    expect(texts[4]).toContain('COMMIT;');
+    expect(texts[5]).toMatch(/^\n\nSET default_tablespace = 'fast';/);
   });
 
   test('reads the last values of sequences', async () => {
@@ -175,6 +176,23 @@ describe('writeDump', () => {
     execFileSync('gzip', ['-t'], { input: object });
     const out = execFileSync('gunzip', ['-c'], { input: object, maxBuffer: 10 ** 8 }).toString();
     expect(out.replace('\\.\n\nCOPY public.a (a) FROM stdin;\n', '')).toBe(sql);
+  });
+
+  test('keeps a transaction whole, and apart from rows before it, which are then read without it', async () => {
+    const objects = (oid: number) =>
+      `${tocComment('BLOBS', 'BLOBS')}BEGIN;\n\nSELECT pg_catalog.lo_open('${oid}', 131072);\nSELECT pg_catalog.lowrite(0, '\\x${'00'.repeat(3000)}');\nSELECT pg_catalog.lo_close(0);\n\nCOMMIT;\n\n`;
+    const sql = dumpText(`${copyText('a', ['1', '2'])}${objects(1)}${objects(2)}${copyText('b', ['3'])}`);
+    const { object, result } = await written(sql, { chunkBytes: 100_000 });
+    const texts = result.chunks.map(({ offset, length }) =>
+      gunzipSync(object.subarray(offset, offset + length)).toString(),
+    );
+    expect(texts.join('')).toBe(sql);
+    const [rows, transactions] = texts.slice(-2);
+    expect(rows).toContain('COPY public.a');
+    expect(rows).not.toContain('lo_open');
+    expect(transactions?.match(/BEGIN;[^]*?COMMIT;/g)).toHaveLength(2);
+    expect(transactions).toMatch(/^\n*--\n-- Name: BLOBS/);
+    expect(transactions).toContain('COPY public.b');
   });
 
   test('writes plain headers: no name, no time', async () => {
