@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { FanOut, type Feed } from './fan-out.ts';
@@ -67,6 +68,39 @@ test('a store that takes nothing is dropped after the stall limit, told so, and 
   expect((await whole).length).toBe(3_000_000);
   expect(stalled.signal.aborted).toBe(true);
   await expect(drain(stalled)).rejects.toMatchObject({ code: 'StoreStalled' });
+});
+
+test('a process that was frozen for longer than the limit drops no store that was done meanwhile', async () => {
+  const fanOut = new FanOut(50);
+  const feed = fanOut.feed();
+  const begun = Promise.withResolvers<void>();
+  const stored = (async () => {
+    for await (const piece of feed) {
+      const done = stat(import.meta.filename);
+      begun.resolve();
+      await done;
+      expect(piece).toHaveLength(600_000);
+    }
+  })();
+  // From where timers are heard before files.
+  await turn();
+  const writing = fanOut.write(block());
+  await begun.promise;
+  const frozenUntil = performance.now() + 200;
+  while (performance.now() < frozenUntil);
+  await writing;
+  expect(feed.signal.aborted).toBe(false);
+  fanOut.end();
+  await stored;
+});
+
+test('a stream that was closed before its end is no whole one to whoever still reads it', async () => {
+  const fanOut = new FanOut(60_000);
+  const feed = fanOut.feed();
+  const reading = drain(feed);
+  feed.close();
+  fanOut.end();
+  await expect(reading).rejects.toThrow('closed before its end');
 });
 
 test('with no store left, writing says so; after a failure it says that failure', async () => {
