@@ -28,7 +28,12 @@ export class CodedError<Code extends string = string> extends Error {
 }
 
 /** What can be wrong with the rules' own inputs. */
-export type CoreErrorCode = 'IllegalTransition' | 'ObjectNameInvalid' | 'ManifestInvalid' | 'SignatureInvalid';
+export type CoreErrorCode =
+  | 'IllegalTransition'
+  | 'ObjectNameInvalid'
+  | 'ReferenceInvalid'
+  | 'ManifestInvalid'
+  | 'SignatureInvalid';
 
 /** An error of this package. */
 export class CoreError extends CodedError<CoreErrorCode> {}

@@ -1,3 +1,4 @@
+export * from './before.ts';
 export * from './errors.ts';
 export * from './ids.ts';
 export * from './inventory.ts';

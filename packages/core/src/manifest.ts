@@ -76,6 +76,8 @@ export const manifestSchema = z.object({
     standby: z.boolean(),
     databaseBytes: bytesSchema,
     indexBytes: bytesSchema,
+    /** `default_toast_compression`, which decides how long a restore compresses; absent before PostgreSQL 14. */
+    toastCompression: z.string().optional(),
   }),
   snapshot: z.object({
     takenAt: momentSchema,
@@ -110,6 +112,8 @@ export const manifestSchema = z.object({
   /** Objects of the dump that hold a password, such as user mappings. */
   passwordsIn: z.array(z.string()),
   encryption: z.object({ recipients: z.array(z.string()) }).nullable(),
+  /** Made just before its database was to be replaced: nobody who asks for the latest means this one. */
+  safety: z.boolean().optional(),
   signature: signatureSchema.optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;

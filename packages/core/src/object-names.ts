@@ -8,6 +8,19 @@ export const fixedNames = {
   owner: 'strideiq-owner.json',
 } as const;
 
+/** What people put into a store to have it restored, and nothing else. */
+export const uploadPrefix = 'uploads/';
+const uploadForm = /^uploads\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.sql\.gz$/;
+
+/** Name of a dump that somebody puts into a store from outside, to have it restored from there. */
+export function uploadKey(uploadId: string): string {
+  return `${uploadPrefix}${uploadId}.sql.gz`;
+}
+
+export function isUploadKey(key: string): boolean {
+  return uploadForm.test(key);
+}
+
 /** The three objects of one backup; keys are relative to the store's prefix. */
 export interface BackupNames {
   /** What the three share, `running_app_20260111_030000`. */

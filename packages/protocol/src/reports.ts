@@ -52,6 +52,8 @@ export const reportedBackupSchema = z.object({
   pgDumpVersion: z.string().max(200),
   databaseBytes: countSchema,
   hasPrivileges: z.boolean(),
+  /** Made just before its database was to be replaced: it is nobody's latest. */
+  safety: z.boolean().optional(),
   copies: z.array(reportedCopySchema).max(50),
 });
 export type ReportedBackup = z.infer<typeof reportedBackupSchema>;
@@ -66,8 +68,31 @@ export const reportedRestoreSchema = z.object({
   tables: countSchema.optional(),
   rows: countSchema.optional(),
   objects: countSchema.optional(),
+  /** Of one in place: what the replaced database is called now; where it was taken back, the restored one. */
+  keptAs: z.string().max(100).optional(),
+  undoneAs: z.string().max(100).optional(),
+  /** The backup of the replaced database that was made first. */
+  safetyBackupId: idSchema.optional(),
 });
 export type ReportedRestore = z.infer<typeof reportedRestoreSchema>;
+
+/** What a drill has shown. */
+export const reportedDrillSchema = z.object({
+  backupId: idSchema,
+  rows: countSchema,
+  tables: countSchema,
+  objects: countSchema,
+  /** From the first look at the server to a database that was compared. */
+  restoreMs: countSchema,
+  /** Whether that is the time that a real restore would take. */
+  countsAsRto: z.boolean(),
+  /** How old the newest data were. */
+  dataAgeMs: countSchema,
+  sampledTables: countSchema,
+  sampledRows: countSchema,
+  assertions: countSchema,
+});
+export type ReportedDrill = z.infer<typeof reportedDrillSchema>;
 
 /** `run`: a run began, or ended. Each says all that is known, so that the last one alone tells the whole. */
 export const runReportSchema = z.object({
@@ -84,6 +109,7 @@ export const runReportSchema = z.object({
   warnings: z.array(textSchema).max(20).default([]),
   backup: reportedBackupSchema.optional(),
   restore: reportedRestoreSchema.optional(),
+  drill: reportedDrillSchema.optional(),
 });
 export type RunReport = z.infer<typeof runReportSchema>;
 

@@ -15,10 +15,12 @@ export const sourceUrlsSchema = z.object({
 });
 export type SourceUrls = z.infer<typeof sourceUrlsSchema>;
 
-/** An agent's answer to `presign`: a URL for each key, or why there is none. */
+/** An agent's answer to `presign` and `presignUpload`: a URL for each key, or why there is none. */
 export const presignedSchema = z.object({
   commandId: idSchema,
   urls: z.array(z.url()).max(10).optional(),
+  /** Of `presignUpload`: what the request has to bear beside them. */
+  headers: z.record(z.string().max(200), z.string().max(2000)).optional(),
   error: z.object({ code: z.string().max(100), text: z.string().max(2000) }).optional(),
 });
 export type Presigned = z.infer<typeof presignedSchema>;

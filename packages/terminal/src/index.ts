@@ -1,3 +1,5 @@
+export { ask, canAsk } from './ask.ts';
+export { durationText } from './duration.ts';
 export { Output, type OutputOptions } from './output.ts';
 export { parseArguments } from './parse-arguments.ts';
 export { ProgressLine, type ProgressStep } from './progress-line.ts';
