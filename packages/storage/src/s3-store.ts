@@ -16,9 +16,9 @@ import { copyObject } from './s3-copy.ts';
 import { getObject } from './s3-get.ts';
 import { s3LocationOf } from './s3-location.ts';
 import { ensureLocked } from './s3-lock.ts';
-import { presignObject } from './s3-presign.ts';
+import { presignObject, presignUpload } from './s3-presign.ts';
 import { uploadStream } from './s3-upload.ts';
-import type { ByteRange, CopyOptions, PutOptions, Store, StoredObject, Unfinished } from './store.ts';
+import type { ByteRange, CopyOptions, PutOptions, PutUrl, Store, StoredObject, Unfinished } from './store.ts';
 
 /** Objects below one prefix of an S3 bucket. */
 export class S3Store implements Store {
@@ -141,6 +141,11 @@ export class S3Store implements Store {
   async presign(key: string, { expiresInSeconds }: { expiresInSeconds: number }): Promise<string> {
     checkKey(key);
     return await presignObject(this.#bucket, key, expiresInSeconds);
+  }
+
+  async presignPut(key: string, options: { expiresInSeconds: number; sizeBytes: number }): Promise<PutUrl> {
+    checkKey(key);
+    return await presignUpload(this.#bucket, key, options);
   }
 
   /** S3 does not say. */

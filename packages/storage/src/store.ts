@@ -106,9 +106,21 @@ export interface Store {
    */
   presign?(key: string, options: { expiresInSeconds: number }): Promise<string>;
 
+  /**
+   * The same by which whoever has it may put one object of that size there in a single request (S3: up to 5 GB), and over
+   * whatever stands under that name.
+   */
+  presignPut?(key: string, options: { expiresInSeconds: number; sizeBytes: number }): Promise<PutUrl>;
+
   /** Bytes that still fit, or undefined where the store does not say. */
   freeBytes(): Promise<number | undefined>;
 
   /** Lets go of sockets and handles. */
   close(): void;
+}
+
+/** Where an object may be put, with the headers that the request has to bear. */
+export interface PutUrl {
+  url: string;
+  headers: Record<string, string>;
 }

@@ -18,6 +18,7 @@ class LimitedStore implements Store {
   readonly storeId: string;
   readonly location: string;
   readonly presign?: NonNullable<Store['presign']>;
+  readonly presignPut?: NonNullable<Store['presignPut']>;
   readonly #store: Store;
   readonly #turns: Turns;
   readonly #bytesPerSecond: number;
@@ -29,6 +30,7 @@ class LimitedStore implements Store {
     this.location = store.location;
     this.#store = store;
     if (store.presign) this.presign = store.presign.bind(store);
+    if (store.presignPut) this.presignPut = store.presignPut.bind(store);
     this.#turns = new Turns(limits.transfers ?? Number.POSITIVE_INFINITY);
     this.#bytesPerSecond = limits.uploadBytesPerSecond ?? Number.POSITIVE_INFINITY;
   }

@@ -19,6 +19,7 @@ class RetryingStore implements Store {
   readonly storeId: string;
   readonly location: string;
   readonly presign?: NonNullable<Store['presign']>;
+  readonly presignPut?: NonNullable<Store['presignPut']>;
   readonly #store: Store;
   readonly #policy: RetryPolicy;
   readonly #signal: AbortSignal | undefined;
@@ -31,6 +32,7 @@ class RetryingStore implements Store {
     this.#signal = signal;
     // Asks the server nothing, so there is nothing to try again; and only where the store can, so that one sees whether.
     if (store.presign) this.presign = store.presign.bind(store);
+    if (store.presignPut) this.presignPut = store.presignPut.bind(store);
   }
 
   async put(key: string, source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<StoredObject> {

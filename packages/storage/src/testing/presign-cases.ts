@@ -32,6 +32,22 @@ export function describePresign(subject: Subject): void {
       await expect.poll(async () => (await fetch(url)).status, { timeout: 20_000 }).toBe(403);
     });
 
+    test('gives URLs that anyone may put one object by, and read nothing', async () => {
+      const { store } = subject;
+      expect(store.presignPut !== undefined).toBe(subject.presigns);
+      if (!store.presignPut) return;
+      const content = contentOf(300_000);
+      const key = 'presign/put + b?&=%20é';
+      const { url, headers } = await store.presignPut(key, { expiresInSeconds: 60, sizeBytes: content.length });
+      const put = async (body: Uint8Array) =>
+        (await fetch(url, { method: 'PUT', headers, body: new Uint8Array(body) })).status;
+      expect(await put(content)).toBe(200);
+      expect(await store.head(key)).toMatchObject({ sizeBytes: content.length });
+      expect(await put(contentOf(300_001))).toBe(403);
+      expect((await fetch(url)).status).toBe(403);
+      expect((await fetch(url, { method: 'DELETE' })).status).toBe(403);
+    });
+
     test('refuses names that the store would refuse to read', async () => {
       const { store } = subject;
       if (!store.presign) return;
