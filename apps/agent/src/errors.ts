@@ -29,6 +29,10 @@ export type AgentErrorCode =
   | 'TableNotFound'
   // restoring
   | 'TargetExists'
+  | 'TableChanged'
+  | 'RowsNeeded'
+  | 'RowsClash'
+  | 'OutcomeUnknown'
   | 'TargetInvalid'
   | 'SourceUntrusted'
   | 'ExtensionMissing'
@@ -36,6 +40,17 @@ export type AgentErrorCode =
   | 'RestoreFailed'
   | 'RowCountsDiffer'
   | 'InventoryDiffers'
+  // restoring in place
+  | 'SwapImpossible'
+  | 'RestoreAlreadyRunning'
+  | 'PrivilegesMoved'
+  | 'SwapFailed'
+  | 'HookFailed'
+  | 'HealthCheckFailed'
+  | 'NothingToUndo'
+  // drills
+  | 'RowsDiffer'
+  | 'AssertionFailed'
   // the control plane
   | 'NotEnrolled'
   | 'ControlPlaneUnreachable'
@@ -68,6 +83,7 @@ export class AgentError extends CodedError<AgentErrorCode> {}
 
 const usage = new Set([
   'UsageInvalid',
+  'ReferenceInvalid',
   'TargetInvalid',
   'ConfigurationMissing',
   'ConfigurationUnreadable',
@@ -77,7 +93,7 @@ const usage = new Set([
   'PlainTextRefused',
   'EnvironmentMismatch',
 ]);
-const notFound = new Set(['BackupNotFound', 'TableNotFound']);
+const notFound = new Set(['BackupNotFound', 'TableNotFound', 'NothingToUndo']);
 
 /** 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted (contract.md). */
 export function exitCodeOf(error: unknown): 1 | 2 | 3 | 130 {

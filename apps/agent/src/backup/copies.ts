@@ -15,6 +15,8 @@ export interface Sealed {
   manifest: Buffer;
   privileges: Buffer | undefined;
   dumpBytes: number;
+  /** LATEST is to become this one. */
+  newest: boolean;
 }
 
 /** One store's copy on its way: what fails here fails this copy alone. */
@@ -170,15 +172,9 @@ export class NoCopyError extends AgentError {
 /**
  * Everything that follows the dump in a store; each step may be repeated, so that a killed backup can be finished.
  * Once the manifest is there the copy is good: what fails after it is a warning.
- * @param newest whether LATEST is to become this one: a killed backup may be finished only after the next was made
  */
-export async function completeCopy(
-  { store, name }: OpenedStore,
-  sealed: Sealed,
-  warnings: string[],
-  newest = true,
-): Promise<void> {
-  const { names, manifest, privileges } = sealed;
+export async function completeCopy({ store, name }: OpenedStore, sealed: Sealed, warnings: string[]): Promise<void> {
+  const { names, manifest, privileges, newest } = sealed;
   if (privileges && !(await store.head(names.privileges))) await store.put(names.privileges, once(privileges));
   if (!(await store.head(names.manifest))) await store.put(names.manifest, once(manifest));
   if (!newest) return;

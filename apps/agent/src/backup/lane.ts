@@ -11,7 +11,7 @@ import { copyStatement, describeTask, type LaneTask } from './lane-tasks.ts';
  * Rows in the very form in which pg_dump would write them (pg_dump.c, setup_connection), and by a plan that follows the
  * table's pages. Timeouts are off, and dates in ISO style, since `connect`.
  */
-const sessionSettings = `
+export const dumpSessionSettings = `
   SET IntervalStyle = 'postgres'; SET extra_float_digits = 3; SET synchronize_seqscans = off;
   SET row_security = off; SET enable_tidscan = on; SET max_parallel_workers_per_gather = 0; SET jit = off`;
 
@@ -40,7 +40,7 @@ export class Lane {
   }
 
   async #join(snapshotId: string, encoding: string, tables: readonly LaneTable[]): Promise<void> {
-    await this.#connection.query(sessionSettings);
+    await this.#connection.query(dumpSessionSettings);
     await this.#connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
     await this.#connection.query(`SET TRANSACTION SNAPSHOT '${snapshotId}'`);
     await this.#connection.query("SELECT set_config('client_encoding', $1, false)", [encoding]);

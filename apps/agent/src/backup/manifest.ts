@@ -54,6 +54,7 @@ export function makeManifest(parts: ManifestParts): Manifest {
       standby: snapshot.standby,
       databaseBytes: facts.databaseBytes,
       indexBytes: facts.indexBytes,
+      ...(facts.toastCompression === null ? {} : { toastCompression: facts.toastCompression }),
     },
     snapshot: { takenAt: snapshot.takenAt.toISOString(), walPosition: snapshot.walPosition },
     startedAt: parts.startedAt.toISOString(),
@@ -71,12 +72,13 @@ export function makeManifest(parts: ManifestParts): Manifest {
     sequences: result.sequences,
     ...parts.contents,
     encryption: null,
+    ...(request.safety === true ? { safety: true } : {}),
   };
 }
 
 /** What the journal keeps of a manifest, and reports. */
 export function sealedBackupOf(manifest: Manifest, manifestSha256: string): SealedBackup {
-  const { object, source, snapshot, tables, privileges } = manifest;
+  const { object, source, snapshot, tables, privileges, safety } = manifest;
   return {
     objectName: object.name,
     bytes: object.bytes,
@@ -90,6 +92,7 @@ export function sealedBackupOf(manifest: Manifest, manifestSha256: string): Seal
     pgDumpVersion: source.pgDumpVersion,
     databaseBytes: source.databaseBytes,
     hasPrivileges: privileges !== null,
+    ...(safety === true ? { safety } : {}),
   };
 }
 

@@ -17,6 +17,8 @@ export interface ServerFacts {
   standby: boolean;
   databaseBytes: number;
   indexBytes: number;
+  /** Null before 14. */
+  toastCompression: string | null;
 }
 
 /** Reads them; indexes of the database's own tables only. */
@@ -36,7 +38,8 @@ export async function readServerFacts(connection: Connection): Promise<ServerFac
             ${provider} AS "localeProvider", ${icu} AS "icuLocale", pg_is_in_recovery() AS standby,
             pg_database_size(d.oid)::float8 AS "databaseBytes",
             (SELECT coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relkind = 'i' AND oid >= 16384)::float8
-              AS "indexBytes"
+              AS "indexBytes",
+            current_setting('default_toast_compression', true) AS "toastCompression"
        FROM pg_database d WHERE d.datname = current_database()`,
   );
   const facts = rows[0];

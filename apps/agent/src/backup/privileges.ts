@@ -21,6 +21,8 @@ export interface PrivilegesOptions {
   applicationName: string;
   /** How long a tool may write nothing, and the server may take for an answer. */
   hangLimitMs: number;
+  /** Times that a lock is waited for, some seconds each; left out: few, since the dump stands beside it. */
+  attempts?: number;
   /** Ends what is under way. */
   signal: AbortSignal;
 }
@@ -63,7 +65,7 @@ async function statementsOf(options: PrivilegesOptions): Promise<Buffer[]> {
       }
       return statements;
     } catch (error) {
-      if (attempt === mostAttempts || !isLockTimeout(error)) throw error;
+      if (attempt === (options.attempts ?? mostAttempts) || !isLockTimeout(error)) throw error;
       await delay(1000, undefined, { signal: options.signal });
     }
   }

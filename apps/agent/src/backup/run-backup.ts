@@ -193,7 +193,10 @@ class BackupRun {
       const privileges = await reading;
       this.#deps.signal.throwIfAborted();
       manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
-      sealed = { names, manifest: manifestText(manifest, names.manifest), privileges, dumpBytes: result.bytes };
+      const text = manifestText(manifest, names.manifest);
+      // Whoever takes LATEST wants what was there before something went wrong.
+      const newest = manifest.safety !== true;
+      sealed = { names, manifest: text, privileges, dumpBytes: result.bytes, newest };
       this.#seal(sealed, manifest);
       this.#deps.progress({ phase: 'storing' });
       // What remains is the stores' own: the server need not keep old rows for us as long as that takes.

@@ -1,4 +1,4 @@
-import { CoreError, idSchema, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
+import { CoreError, idSchema, momentOfBefore, type BackupNames, fixedNames, parseBackupName } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import {
@@ -27,10 +27,10 @@ export interface BackupSource {
 export type OpenPlace = (reference: string) => Promise<{ opened: OpenedStore; key: string } | undefined>;
 
 /**
- * Finds what REF names: a backup id, an object name, a path, an `s3://` URL, or `latest` (contract.md). Of several
- * copies the first store's is taken.
+ * Finds what REF names: a backup id, an object name, a path, an `s3://` URL, `latest` (contract.md), or `before:TIME`. Of
+ * several copies the first store's is taken.
  * @param nowMs a backup dated in the future never counts as the latest
- * @throws AgentError `BackupNotFound`
+ * @throws AgentError `BackupNotFound`; CoreError `ReferenceInvalid`
  */
 export async function resolveReference(
   reference: string,
@@ -42,10 +42,11 @@ export async function resolveReference(
   const place = reference.includes('/') ? await openPlace(reference) : undefined;
   if (place) return sourceOf(place.opened, place.key, reference);
   if (idSchema.safeParse(reference).success) return byId(reference, stores, tellUnreachable);
+  const before = momentOfBefore(reference);
   const backups = await findBackups(stores, tellUnreachable);
-  if (reference === 'latest') {
-    const newest = backups.find((backup) => isWhole(backup) && backup.at.getTime() <= nowMs);
-    if (newest) return firstCopy(newest);
+  if (reference === 'latest' || before) {
+    const source = await newestOf(backups, before ? { beforeMs: before.getTime() } : { untilMs: nowMs });
+    if (source) return source;
     throw notFound(reference, stores, backups);
   }
   if (reference === fixedNames.latestDump) {
@@ -61,6 +62,26 @@ export async function resolveReference(
 
 function isWhole(backup: FoundBackup): boolean {
   return backup.copies.some((copy) => copy.hasManifest && copy.sizeBytes !== undefined);
+}
+
+/**
+ * None that was made just before its database was replaced: whoever replaces it by the latest, and has to try again, does not
+ * mean what was to be replaced.
+ * @param beforeMs of the moment that the data are of, which is a little later than the one in a backup's name
+ * @param untilMs of the one in its name
+ */
+async function newestOf(
+  backups: readonly FoundBackup[],
+  { beforeMs = Number.POSITIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: { beforeMs?: number; untilMs?: number },
+): Promise<BackupSource | undefined> {
+  for (const backup of backups) {
+    const at = backup.at.getTime();
+    if (at > untilMs || at >= beforeMs || !isWhole(backup)) continue;
+    const source = await firstCopy(backup);
+    const { snapshot, safety } = source.found?.manifest ?? {};
+    if (safety !== true && (snapshot === undefined || Date.parse(snapshot.takenAt) < beforeMs)) return source;
+  }
+  return undefined;
 }
 
 /** A copy whose manifest can be read before one whose can not, or that has none. */

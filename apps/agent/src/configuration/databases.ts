@@ -11,6 +11,7 @@ export const remoteActions = [
   'restoreFresh',
   'restoreTables',
   'restoreInPlace',
+  'restoreUpload',
   'copy',
   'presign',
   'deleteLocal',
@@ -18,8 +19,9 @@ export const remoteActions = [
 ] as const;
 export type RemoteAction = (typeof remoteActions)[number];
 
-/** Replacing a live database is for the host to allow by name. */
-const allowedByDefault: RemoteAction[] = remoteActions.filter((action) => action !== 'restoreInPlace');
+/** Replacing a live database, and SQL that nobody vouches for, are for the host to allow by name. */
+const byName: readonly string[] = ['restoreInPlace', 'restoreUpload'];
+const allowedByDefault: RemoteAction[] = remoteActions.filter((action) => !byName.includes(action));
 
 const kept = (what: string) => z.int().min(1).max(36_500).optional().describe(what);
 
@@ -110,20 +112,65 @@ const hookSchema = z
     if (given.length === 0) return [];
     return Array.isArray(given[0]) ? (given as string[][]) : [given as string[]];
   })
+  .refine((commands) => commands.every(([program = '']) => program !== ''), 'has a command without a program')
   .prefault([]);
 
-const hooksSchema = z.strictObject({
-  beforeSwap: hookSchema.describe(
-    'Run before an in-place restore takes the old database away: stop the application here.',
-  ),
-  afterSwap: hookSchema.describe('Run after the restored database stands in its place: start the application here.'),
-  afterRestore: hookSchema.describe('Run in a restored database’s name, before it is let in use.'),
-  healthCheck: z
-    .url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' })
-    .optional()
-    .describe('Asked after a swap; the restore is undone where it does not answer 2xx in time.'),
-});
+const hooksSchema = z
+  .strictObject({
+    beforeSwap: hookSchema.describe(
+      'Run before an in-place restore takes the old database away: stop the application here.',
+    ),
+    afterSwap: hookSchema.describe(
+      'Run after the restored database stands in its place: start the application here. Also run where beforeSwap was and the swap was then called off. Has to bear being run twice; what it leaves running must not write to the hook’s own output.',
+    ),
+    afterRestore: hookSchema.describe(
+      'Run when a restored database is loaded and compared, before anyone is let in; psql finds it by the variables PG…, and behind `dump.exec` by STRIDEIQ_TARGET: the agent’s own PG… are handed on to no hook.',
+    ),
+    afterRestoreSql: textSchema
+      .optional()
+      .describe('A file of SQL that is run at the same moment, in the restored database: to mask data, say.'),
+    healthCheck: z
+      .url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' })
+      .optional()
+      .describe('Asked after a swap; the restore is undone where it does not answer 2xx in time.'),
+    timeLimit: durationSchema.prefault('10m').describe('Longest time that a hook may take, all its commands together.'),
+    healthCheckLimit: durationSchema.prefault('2m').describe('Longest time until healthCheck has to answer 2xx.'),
+  })
+  .transform(({ timeLimit, healthCheckLimit, ...rest }) => ({
+    ...rest,
+    timeLimitMs: timeLimit,
+    healthCheckLimitMs: healthCheckLimit,
+  }));
 export type HooksConfiguration = z.output<typeof hooksSchema>;
+
+const assertionSchema = z.strictObject({
+  name: textSchema.describe('What people call it: the newest activity is of today.'),
+  sql: textSchema.describe('A query whose rows all have to begin with true; none is a failure.'),
+});
+
+const drillSchema = z
+  .strictObject({
+    assertions: z
+      .array(assertionSchema)
+      .max(100)
+      .default([])
+      .describe('Asked of the restored database, which they only read.'),
+    assertionLimit: durationSchema.prefault('5m').describe('Longest time that one of them may take.'),
+    sampledRows: z
+      .int()
+      .min(0)
+      .max(100_000_000)
+      .default(200_000)
+      .describe('About how many rows of tables drawn by lot are compared with the dump one by one.'),
+  })
+  .transform(({ assertionLimit, ...rest }) => ({ ...rest, assertionLimitMs: assertionLimit }));
+export type DrillConfiguration = z.output<typeof drillSchema>;
+
+/** Of databases that restores in place have replaced. */
+const keepReplacedSchema = z.strictObject({
+  days: z.int().min(1).max(3650).default(7).describe('Dropped when it was replaced longer ago than this.'),
+  count: z.int().min(1).max(100).default(3).describe('At most this many are kept; the oldest are dropped first.'),
+});
 
 /** One database of the host's file. */
 export const databaseSchema = z
@@ -151,10 +198,14 @@ export const databaseSchema = z
       .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
     dump: dumpSchema.prefault({}).describe('How the dump is made.'),
     hooks: hooksSchema.prefault({}).describe('Commands of this host around restores. They never arrive from outside.'),
+    drill: drillSchema.prefault({}).describe('How a drill looks at the database that it has restored.'),
+    keepReplaced: keepReplacedSchema
+      .prefault({})
+      .describe('How long the databases are kept that restores in place have replaced.'),
     allow: z
       .array(z.enum(remoteActions))
       .default(allowedByDefault)
-      .describe('What may be asked of this host from outside. Left out: all but restoreInPlace.'),
+      .describe('What may be asked of this host from outside. Left out: all but restoreInPlace and restoreUpload.'),
   })
   .transform(({ jitter, ...rest }) => ({ ...rest, jitterMs: jitter }));
 

@@ -2,6 +2,7 @@ export type { ConnectionConfiguration } from './connection.ts';
 export { remoteActions } from './databases.ts';
 export type {
   DatabaseConfiguration,
+  DrillConfiguration,
   DumpConfiguration,
   HooksConfiguration,
   RemoteAction,

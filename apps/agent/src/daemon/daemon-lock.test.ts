@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DaemonLock, isDaemonRunning } from './daemon-lock.ts';
+import { isDaemonRunning, takeDaemonLock } from './daemon-lock.ts';
 
 let stateDir = '';
 beforeEach(() => {
@@ -12,8 +12,8 @@ afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
 test('one daemon holds it at a time, and whoever asks does not', () => {
   expect(isDaemonRunning(stateDir)).toBe(false);
-  const lock = new DaemonLock(stateDir);
-  expect(() => new DaemonLock(stateDir)).toThrow(expect.objectContaining({ code: 'DaemonRunning' }));
+  const lock = takeDaemonLock(stateDir);
+  expect(() => takeDaemonLock(stateDir)).toThrow(expect.objectContaining({ code: 'DaemonRunning' }));
   expect(isDaemonRunning(stateDir)).toBe(true);
   lock.release();
   expect(isDaemonRunning(stateDir)).toBe(false);
@@ -25,6 +25,6 @@ test.each([
 ])('a lock that %s is not taken for a daemon that runs', (_, spoil) => {
   spoil(join(stateDir, 'daemon.lock'));
   const unusable: unknown = expect.objectContaining({ code: 'StateUnusable' });
-  expect(() => new DaemonLock(stateDir)).toThrow(unusable);
+  expect(() => takeDaemonLock(stateDir)).toThrow(unusable);
   expect(() => isDaemonRunning(stateDir)).toThrow(unusable);
 });

@@ -3,7 +3,7 @@ import { waitFor } from '@strideiq/testkit';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DaemonLock } from '../daemon/daemon-lock.ts';
+import { takeDaemonLock } from '../daemon/daemon-lock.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
 import { TestAgent } from '../testing/test-agent.ts';
 import { examineControlPlane } from './examine-control-plane.ts';
@@ -41,7 +41,7 @@ test('without a daemon it goes there itself, and says that none runs', async () 
 
 test('with a daemon it asks that one, and does not take its connection', async () => {
   await agent.start();
-  const lock = new DaemonLock(agent.stateDir);
+  const lock = takeDaemonLock(agent.stateDir);
   try {
     await waitFor('settled', () => controlPlane.settled.length > 0);
     expect((await look())[0]).toMatch(/^ok control plane: connected to http:.* since 2\d{3}-.* as agent /);

@@ -196,9 +196,8 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  const { schedule, retention, hooks } = database;
+  const { schedule, retention } = database;
   const { minimumLocalCopies } = host.configuration;
-  const hooked = Object.entries(hooks).filter(([, value]) => value !== undefined && value.length > 0);
   const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
     [
       schedule.length > 0,
@@ -211,12 +210,6 @@ function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration
       'retention',
       'this version removes nothing: retention is read but not followed',
       'Remove old backups by hand, all objects of one name together.',
-    ],
-    [
-      hooked.length > 0,
-      'hooks',
-      `this version runs none: ${hooked.map(([name]) => name).join(', ')} are read but not run`,
-      'Run them by hand around a restore; before you let anyone into data that afterRestore should mask, most of all.',
     ],
   ];
   for (const [asked, what, text, cure] of notYet) if (asked) doctor.say('warn', what, text, cure);

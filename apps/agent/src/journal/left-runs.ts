@@ -1,4 +1,7 @@
+import { dirname } from 'node:path';
 import { and, desc, eq, gt, inArray } from 'drizzle-orm';
+import { swapLockFile } from '../in-place/swap-lock.ts';
+import { FileLock } from './file-lock.ts';
 import type { JournalDatabase } from './open-journal.ts';
 import { isAlive, isThisProcess, thisProcess } from './process-identity.ts';
 import { runs, type Run } from './schema.ts';
@@ -48,6 +51,8 @@ export class LeftRuns {
     // Those of a container that was started anew are known to be dead by this alone.
     const isDaemons = run.detail.commandId !== undefined || isThisProcess(run.owner);
     if (underWay && isDaemons) return underWay.has(run.id);
+    // Its lock tells for sure, also of another container, where an application that was stopped should not wait for a day.
+    if (run.detail.inPlace) return FileLock.isHeld(swapLockFile(dirname(this.#db.$client.name), run.databaseId));
     return isAlive(run.owner, this.#now() - run.startedAt);
   }
 
@@ -95,6 +100,7 @@ export class LeftRuns {
 function mayHaveLeft({ kind, state, detail }: Run): boolean {
   if (detail.clearedAt !== undefined) return false;
   if (kind === 'restore') return state !== 'succeeded' && detail.scratchDatabase !== undefined;
+  if (kind === 'drill') return detail.scratchDatabase !== undefined;
   // A copy without an outcome was planned in a run that failed as a whole.
   return (detail.copies ?? []).some((copy) => !('state' in copy) || copy.mayHaveLeft === true);
 }

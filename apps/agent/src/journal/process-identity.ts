@@ -3,10 +3,15 @@ import type { RunOwner } from './schema.ts';
 
 /** This process, so that a later one can tell whether it still lives. */
 export function thisProcess(): RunOwner {
+  return identityOf(process.pid);
+}
+
+/** A process of this host, so that a later one can tell whether it still lives. */
+export function identityOf(pid: number): RunOwner {
   const space = pidNamespace();
   return {
-    pid: process.pid,
-    startTicks: startTicksOf(process.pid) ?? 0,
+    pid,
+    startTicks: startTicksOf(pid) ?? 0,
     bootId: bootId(),
     ...(space === undefined ? {} : { pidNamespace: space }),
   };
@@ -41,6 +46,11 @@ export function isAlive(owner: RunOwner, ageMs: number): boolean {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
+}
+
+/** Whether a process lives where it can be signalled from here: in this container, as the very one that it was. */
+export function livesHere(owner: RunOwner): boolean {
+  return owner.pidNamespace === pidNamespace() && owner.startTicks !== 0 && isAlive(owner, 0);
 }
 
 /**

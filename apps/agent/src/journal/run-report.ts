@@ -1,5 +1,12 @@
 import type { RunState } from '@strideiq/core';
-import type { LogReport, ReportBodies, ReportedBackup, ReportedRestore, RunReport } from '@strideiq/protocol';
+import type {
+  LogReport,
+  ReportBodies,
+  ReportedBackup,
+  ReportedDrill,
+  ReportedRestore,
+  RunReport,
+} from '@strideiq/protocol';
 import type { CopyOutcome, PlannedCopy, Run } from './schema.ts';
 
 /** As many of each as the protocol takes. */
@@ -11,6 +18,7 @@ export function runReportOf(run: Run): ReportBodies['run'] {
   const { id, kind, databaseId, state, startedAt, finishedAt, detail, errorCode, error } = run;
   const backup = reportedBackup(run);
   const restore = reportedRestore(run);
+  const drill = reportedDrill(run);
   return {
     runId: id,
     kind,
@@ -23,6 +31,7 @@ export function runReportOf(run: Run): ReportBodies['run'] {
     warnings: (detail.warnings ?? []).slice(0, mostWarnings),
     ...(backup ? { backup } : {}),
     ...(restore ? { restore } : {}),
+    ...(drill ? { drill } : {}),
   };
 }
 
@@ -56,9 +65,22 @@ function reportedCopy({ storeId, dumpKey, state, sizeBytes, errorCode, error }: 
   };
 }
 
+function reportedDrill({ detail }: Run): ReportedDrill | undefined {
+  const { backupId, drill, rows = 0, tables = 0, objects = 0 } = detail;
+  return drill && backupId !== undefined ? { backupId, rows, tables, objects, ...drill } : undefined;
+}
+
+/** Whether a restore in place has handed the names on. */
+function isOver({ inPlace }: Run['detail']): boolean {
+  return inPlace?.step === 'afterSwap';
+}
+
 function reportedRestore({ kind, detail }: Run): ReportedRestore | undefined {
-  const { backupId, source, into, tables, rows, objects } = detail;
+  const { backupId, source, into, tables, rows, objects, inPlace } = detail;
   if (kind !== 'restore' || source === undefined || into === undefined) return undefined;
-  const known = Object.entries({ backupId, tables, rows, objects }).filter(([, value]) => value !== undefined);
+  const { undoneAs, safetyBackupId } = inPlace ?? {};
+  const keptAs = isOver(detail) ? inPlace?.keptAs : undefined;
+  const all = { backupId, tables, rows, objects, keptAs, undoneAs, safetyBackupId };
+  const known = Object.entries(all).filter(([, value]) => value !== undefined);
   return { ...Object.fromEntries(known), source: source.slice(0, 2000), into: into.slice(0, 100) };
 }

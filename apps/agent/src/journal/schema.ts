@@ -34,6 +34,45 @@ export interface CopyOutcome extends PlannedCopy {
 /** What a backup holds, known once its manifest is sealed: a killed one that is finished later tells the same. */
 export type SealedBackup = Omit<ReportedBackup, 'backupId' | 'copies'>;
 
+/**
+ * How far a restore in place is. From `swapping` on the databases' oids alone tell who bears the name: see
+ * in-place/recover.ts.
+ */
+export type InPlaceStep = 'restoring' | 'beforeSwap' | 'swapping' | 'afterSwap' | 'undoing';
+
+/** Of a restore that gives one database the name of another. */
+export interface InPlace {
+  /** The name on the server. */
+  database: string;
+  /** Of the database that had it before. */
+  oid: number;
+  /** What that one is called once it is replaced. */
+  keptAs: string;
+  /** The last step that was begun. */
+  step: InPlaceStep;
+  /** What the restored one is called where this run has taken itself back. */
+  undoneAs?: string;
+  /** The run that this one takes back: it gives a database its name back, and makes none. */
+  undoOf?: string;
+  /** The backup of the replaced database that was made first. */
+  safetyBackupId?: string;
+}
+
+/** What a drill has shown. */
+export interface DrillResult {
+  /** From the first look at the server to a database that was compared: the time that a real restore would take. */
+  restoreMs: number;
+  /** Whether it tells of a real restore, which stores its values as the server does by itself. */
+  countsAsRto: boolean;
+  /** How old the newest data were when it began. */
+  dataAgeMs: number;
+  /** Tables whose rows were compared with the dump's, one by one. */
+  sampledTables: number;
+  sampledRows: number;
+  /** The host's own, all of which held. */
+  assertions: number;
+}
+
 /** What is known of a run beyond its columns; grows as the run goes on. */
 export interface RunDetail {
   /** The command that asked for it; none where this host did by itself. */
@@ -44,8 +83,14 @@ export interface RunDetail {
   copies?: (PlannedCopy | CopyOutcome)[];
   /** Database made by a restore that is not yet finished, dropped at the next start if it is still there. */
   scratchDatabase?: string;
-  /** Its oid, which it keeps when it gets its final name. */
+  /** Its oid, which it keeps when it gets its final name; where one is taken back, of the database that gets the name. */
   scratchOid?: number;
+  inPlace?: InPlace;
+  /** The transaction in which a live database gets tables of a backup, once it is about to commit: PostgreSQL's own number. */
+  liveTransaction?: string;
+  /** A hook that is under way, or was when its agent was killed, which it outlives; null where there is none. */
+  hook?: RunOwner | null;
+  drill?: DrillResult;
   /** The server it was made on, as `describeServer` tells it: another one is not asked about it. */
   server?: string;
   /** Name that a restore is to give it. */

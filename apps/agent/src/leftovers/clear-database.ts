@@ -25,13 +25,21 @@ export async function clearDatabase(
   const runs = [...left.abandoned([databaseId], underWay), ...left.uncleared([databaseId])];
   if (runs.length === 0) return undefined;
   onFound?.();
-  const stores = await host.storesOf(database);
-  for (const { storeId, location } of runs.flatMap((run) => run.detail.copies ?? [])) {
-    // Directories that the configuration no longer names: another `--backup-dir`, or a store taken out of the file.
-    if (!location.startsWith('/') || stores.some(({ store }) => store.storeId === storeId)) continue;
-    const opened: OpenedStore = await host.openDirectory(location);
-    if (opened.store.storeId === storeId) stores.push(opened);
-  }
+  const stores = async () => {
+    const known = await host.storesOf(database);
+    for (const { storeId, location } of runs.flatMap((run) => run.detail.copies ?? [])) {
+      // Directories that the configuration no longer names: another `--backup-dir`, or a store taken out of the file.
+      if (!location.startsWith('/') || known.some(({ store }) => store.storeId === storeId)) continue;
+      const opened: OpenedStore = await host.openDirectory(location);
+      if (opened.store.storeId === storeId) known.push(opened);
+    }
+    return known;
+  };
   const maintenance = await host.maintenanceOf(database);
-  return clearLeftovers(host.journal, { databaseId, stores, maintenance, underWay }, host.surroundings.now);
+  const { hooks } = database;
+  const others = Object.values(host.configuration.databases).filter((each) => each !== database);
+  const otherServers = async () => Promise.all(others.map(async (each) => host.maintenanceOf(each)));
+  const { stateDir } = host.configuration;
+  const clearing = { databaseId, stores, maintenance, otherServers, hooks, stateDir, underWay };
+  return clearLeftovers(host.journal, clearing, host.surroundings.now);
 }

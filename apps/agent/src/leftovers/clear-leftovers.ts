@@ -1,21 +1,26 @@
 import { paragraphOf } from '@strideiq/core';
-import { AgentError } from '../errors.ts';
+import type { HooksConfiguration } from '../configuration/index.ts';
+import { isInPlace } from '../in-place/in-place-runs.ts';
 import type { Journal, Run } from '../journal/journal.ts';
 import type { RunsUnderWay } from '../journal/left-runs.ts';
-import { answered, connect, endConnection, type Connection } from '../postgres/connect.ts';
-import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
+import type { Endpoint } from '../postgres/endpoint.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { clearRestore, dropScratch } from './clear-restore.ts';
-import { endSessions } from './end-sessions.ts';
 import { finishBackup } from './finish-backup.ts';
+import { Servers } from './servers.ts';
 import { discardUnfinished } from './unfinished-puts.ts';
 
 /** The database whose runs are to be cleared, with what is needed to do it. */
 export interface Clearing {
   databaseId: string;
-  stores: readonly OpenedStore[];
-  /** A maintenance database of the server. */
+  /** Opened once something of them is needed. */
+  stores: () => Promise<readonly OpenedStore[]>;
+  /** A maintenance database of its server, and those of the host's other databases. */
   maintenance: Endpoint;
+  otherServers: () => Promise<readonly Endpoint[]>;
+  /** The host's own, to start an application again that a killed restore in place had stopped. */
+  hooks: HooksConfiguration;
+  stateDir: string;
   /** Runs that this process is at, where it is the daemon. */
   underWay?: RunsUnderWay | undefined;
 }
@@ -45,33 +50,46 @@ export async function clearLeftovers(
   const ended = left.uncleared([clearing.databaseId]);
   const cleared: Cleared[] = [];
   const problems: string[] = [];
-  const server = new Maintenance(clearing.maintenance);
+  const servers = new Servers(clearing.maintenance, clearing.otherServers);
   try {
     // First of all, since what they still do would come after we have looked.
-    await server.endSessionsOf(killed).catch((error: unknown) => {
+    await servers.endSessionsOf(killed).catch((error: unknown) => {
       problems.push(`Sessions of killed runs could not be ended on the server: ${paragraphOf(error)}`);
     });
-    const unreachable = await discardUnfinished(clearing.stores, killed, ended);
-    for (const [store, problem] of unreachable) problems.push(`${store} could not be cleared yet: ${problem}`);
-    for (const run of killed) {
+    const clear = async (run: Run, work: () => Promise<Cleared>) => {
       try {
-        if (run.kind === 'backup') cleared.push(await finishBackup(journal, run, clearing.stores, unreachable));
-        else cleared.push(await clearRestore(journal, run, server));
+        cleared.push(await work());
       } catch (error) {
         problems.push(`Run ${run.id} (${run.kind}) was killed, and could not be cleared yet: ${paragraphOf(error)}`);
       }
+    };
+    // Before any store is asked: an application may stand still.
+    for (const run of killed.filter(isInPlace)) {
+      await clear(run, async () => clearRestore(journal, run, servers, { ...clearing, now }));
+    }
+    const others = killed.filter((run) => !isInPlace(run));
+    if (others.length + ended.length === 0) return { cleared, problems };
+    const stores = await clearing.stores();
+    const unreachable = await discardUnfinished(stores, others, ended);
+    for (const [store, problem] of unreachable) problems.push(`${store} could not be cleared yet: ${problem}`);
+    for (const run of others) {
+      await clear(run, async () =>
+        run.kind === 'backup'
+          ? finishBackup(journal, run, stores, unreachable)
+          : clearRestore(journal, run, servers, { ...clearing, now }),
+      );
     }
     for (const run of ended) {
       try {
-        if (run.kind === 'restore') await dropScratch(run, server);
-        else if (hasCopyIn(run, clearing.stores, unreachable)) continue;
+        if (run.kind === 'restore' || run.kind === 'drill') await dropScratch(run, servers);
+        else if (hasCopyIn(run, stores, unreachable)) continue;
         journal.describe(run.id, { clearedAt: now() });
       } catch (error) {
         problems.push(`What run ${run.id} (${run.kind}) left could not be cleared yet: ${paragraphOf(error)}`);
       }
     }
   } finally {
-    await server.end();
+    await servers.end();
   }
   return { cleared, problems };
 }
@@ -81,45 +99,4 @@ function hasCopyIn(run: Run, stores: readonly OpenedStore[], unreachable: Readon
   return stores.some(
     ({ name, store }) => unreachable.has(name) && run.detail.copies?.some((copy) => copy.storeId === store.storeId),
   );
-}
-
-/** A connection to the server that is made once somebody needs it. */
-export class Maintenance {
-  readonly #endpoint: Endpoint;
-  #connection: Promise<Connection> | undefined;
-
-  constructor(endpoint: Endpoint) {
-    this.#endpoint = endpoint;
-  }
-
-  async connection(): Promise<Connection> {
-    this.#connection ??= connect(this.#endpoint, { applicationName: 'strideiq-clearing' });
-    return this.#connection;
-  }
-
-  /**
-   * A restore may have gone to another server than the one that this command works with.
-   * @throws AgentError `ServerUnreachable`: the run stays open
-   */
-  checkIsServerOf({ detail }: Pick<Run, 'detail'>): void {
-    const here = describeServer(this.#endpoint);
-    if (detail.server === undefined || detail.server === here) return;
-    throw new AgentError(
-      'ServerUnreachable',
-      `Its database ${detail.scratchDatabase} is on the server ${detail.server}, and this one is ${here}.`,
-      'Run a command against that server once, or drop the database there by hand.',
-    );
-  }
-
-  /** A server that cannot be reached has no sessions that matter to what is in the stores. */
-  async endSessionsOf(runs: readonly Run[]): Promise<void> {
-    if (runs.length === 0) return;
-    const connection = await this.connection().catch(() => undefined);
-    if (connection) await answered(connection, endSessions(connection, runs));
-  }
-
-  async end(): Promise<void> {
-    const connection = await this.#connection?.catch(() => undefined);
-    if (connection) await endConnection(connection);
-  }
 }

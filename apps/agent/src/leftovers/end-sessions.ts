@@ -10,8 +10,8 @@ const longestWaitMs = 10_000;
  * database, and a leader's lock would refuse the next backup. Behind `docker exec` even pg_dump itself lives on.
  */
 export async function endSessions(connection: Connection, runs: readonly Run[]): Promise<void> {
-  // Every session of a run bears the end of its id: see where backup and restore connect.
-  const names = runs.map(({ id, kind }) => `strideiq-${kind}-${id.slice(-12)}`);
+  // Every session of a run bears the end of its id: see where backup and restore connect. A drill is a restore.
+  const names = runs.map(({ id, kind }) => `strideiq-${kind === 'backup' ? kind : 'restore'}-${id.slice(-12)}`);
   const giveUpAt = performance.now() + longestWaitMs;
   for (;;) {
     const { rows } = await connection.query(

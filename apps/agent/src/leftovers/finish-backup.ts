@@ -94,8 +94,9 @@ async function finishCopy(
     manifest: Buffer.from(seal.manifest),
     privileges: seal.privileges ?? undefined,
     dumpBytes: object.sizeBytes,
+    newest: manifest.safety !== true && !(await hasNewer(opened.store, names)),
   };
-  await completeCopy(opened, sealed, warnings, !(await hasNewer(opened.store, names)));
+  await completeCopy(opened, sealed, warnings);
   return { ...planned, state: copyStates.move('uploading', 'stored'), sizeBytes: object.sizeBytes };
 }
 

@@ -46,7 +46,18 @@ describe('a connection', () => {
     expect(hello).toMatchObject({
       protocol: { min: 1, max: 1 },
       lastSeq: 3,
-      commandKinds: ['backup', 'verify', 'restoreFresh', 'cancel', 'presign'],
+      commandKinds: [
+        'backup',
+        'verify',
+        'restoreFresh',
+        'restoreTables',
+        'restoreInPlace',
+        'drill',
+        'restoreUpload',
+        'cancel',
+        'presign',
+        'presignUpload',
+      ],
       databases: [{ name: 'app', stores: [{ name: 'local', type: 'directory', location: agent.backups }] }],
     });
     expect(hello?.reachableStoreIds).toEqual(hello?.databases[0]?.stores.map(({ storeId }) => storeId));

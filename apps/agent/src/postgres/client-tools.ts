@@ -144,20 +144,28 @@ export function startTool(
     child.stdin.end(`${endpoint.password}\n`);
     return child;
   }
-  const { sslmode, sslrootcert, sslcert, sslkey, options: serverOptions, password } = endpoint;
+  const child = startChild([tool.path, ...where, ...args], libpqEnvironment(endpoint));
+  child.stdin.end();
+  return child;
+}
+
+/** The variables by which libpq, and with it psql, finds a database; without effect behind `exec`. */
+export function libpqEnvironment(endpoint: Endpoint): NodeJS.ProcessEnv {
+  const { host, port, user, database, sslmode, sslrootcert, sslcert, sslkey, options, password } = endpoint;
   const environment = {
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGDATABASE: database,
     PGSSLMODE: sslmode ?? 'prefer',
     PGSSLROOTCERT: sslrootcert,
     PGSSLCERT: sslcert,
     PGSSLKEY: sslkey,
-    PGOPTIONS: serverOptions,
+    PGOPTIONS: options,
     PGPASSWORD: password,
     PGCONNECT_TIMEOUT: '20',
   };
-  const set = Object.entries(environment).filter(([, value]) => value !== undefined);
-  const child = startChild([tool.path, ...where, ...args], Object.fromEntries(set));
-  child.stdin.end();
-  return child;
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined));
 }
 
 /** Quoting of a value in a libpq connection string (libpq, "Connection Strings"). */

@@ -18,11 +18,12 @@ export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
 }
 
 /**
- * A database from which others are made, renamed and dropped: `postgres` by custom, and where somebody dropped that, the
- * one that the endpoint names.
+ * A database from which others are made, renamed and dropped: `postgres` by custom, and where somebody dropped that,
+ * template1. From a database itself it cannot be renamed, so that the one that the endpoint names comes last.
  */
 export function maintenanceOf(endpoint: Endpoint): Endpoint {
-  return { ...endpoint, database: 'postgres', otherDatabases: [endpoint.database, 'template1'] };
+  if (endpoint.database === 'postgres') return { ...endpoint, database: 'template1', otherDatabases: ['postgres'] };
+  return { ...endpoint, database: 'postgres', otherDatabases: ['template1', endpoint.database] };
 }
 
 /** The server alone, whoever connects to which of its databases. */

@@ -9,6 +9,11 @@ export interface Progress {
     | 'restoring'
     | 'analyzing'
     | 'comparing'
+    | 'sampling'
+    | 'asserting'
+    | 'stopping'
+    | 'swapping'
+    | 'starting'
     | 'clearing';
   /** Bytes of SQL so far, and about how many there will be. */
   rawBytes?: number;
@@ -30,6 +35,11 @@ export const phaseWords: Record<Progress['phase'], string> = {
   restoring: 'Restoring',
   analyzing: 'Gathering statistics',
   comparing: 'Comparing',
+  sampling: 'Comparing rows one by one',
+  asserting: 'Asking your assertions',
+  stopping: 'Running beforeSwap',
+  swapping: 'Swapping',
+  starting: 'Running afterSwap and the health check',
   clearing: 'Clearing',
 };
 

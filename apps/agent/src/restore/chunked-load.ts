@@ -74,7 +74,7 @@ export class ChunkedLoad {
 
   async #runPreData(session: LoadSession): Promise<void> {
     for await (const piece of this.#read(this.#chunksOf('pre-data'))) {
-      if (this.#context.selection && isOfLargeObjects(piece.toc)) continue;
+      if (this.#context.leavesOut(piece) || (this.#context.selection && isOfLargeObjects(piece.toc))) continue;
       if (piece.kind === 'statement') this.#follower.follow(piece.sql);
       await runPiece(session, piece);
     }
@@ -115,7 +115,8 @@ export class ChunkedLoad {
   }
 
   #isOfRest(piece: ChunkPiece): boolean {
-    const { selection } = this.#context;
+    const { selection, leavesOut } = this.#context;
+    if (leavesOut(piece)) return false;
     if (piece.kind === 'statement') return selection === undefined;
     if (this.#isApart(this.#placeOf.get(piece.chunk) ?? 0, piece.table)) return false;
     return selection === undefined || (selection.tables?.has(relationKey(piece.table)) ?? false);
@@ -123,10 +124,11 @@ export class ChunkedLoad {
 
   /** Post-data as items; undefined where it is not what pg_dump writes, or more than is held. */
   async #readItems(): Promise<readonly PostDataItem[] | undefined> {
-    const { selection, tally } = this.#context;
+    const { selection, tally, leavesOut } = this.#context;
     if (selection && !selection.postData) return [];
     const reader = new PostDataReader(this.#follower);
     for await (const piece of this.#read(this.#chunksOf('post-data'))) {
+      if (leavesOut(piece)) continue;
       if (piece.kind === 'statement') reader.add(piece.sql, piece.toc);
       if (piece.kind === 'statement' && this.#follower.known && reader.bytes <= heldPostDataBytes) continue;
       this.#assertWhole();
@@ -142,7 +144,7 @@ export class ChunkedLoad {
 
   async #runInOrder(session: LoadSession, chunks: readonly Chunk[]): Promise<void> {
     await session.set(this.#settings);
-    for await (const piece of this.#read(chunks)) await runPiece(session, piece);
+    for await (const piece of this.#read(chunks)) if (!this.#context.leavesOut(piece)) await runPiece(session, piece);
   }
 
   #chunksOf(section: Section): Chunk[] {

@@ -4,6 +4,7 @@ import { readInventory } from '../inventory/read-inventory.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { qualifiedName } from '../postgres/identifiers.ts';
 import type { ReportProgress } from '../progress/progress.ts';
+import type { About } from './left-out.ts';
 import { hiddenNotes, RowCounter } from './row-counter.ts';
 import { isOfSelection, type Selection } from './selection.ts';
 
@@ -76,14 +77,20 @@ async function extensionTables(connection: Connection): Promise<Set<string>> {
 /**
  * Compares what the database is made of with the manifest's inventory.
  * @param selection of a part that was restored alone; only what belongs to it is compared
+ * @param isThere whether something was not left out
  * @throws AgentError `InventoryDiffers` naming the objects
  */
 export async function compareObjects(
   connection: Connection,
   manifest: Manifest,
   selection: Selection | undefined,
+  isThere: (about: About) => boolean,
 ): Promise<number> {
-  const belongs = (object: InventoryObject): boolean => !selection || isOfSelection(object, selection);
+  const belongs = (object: InventoryObject): boolean => {
+    const { kind, identity } = object;
+    if (kind === 'extension' && !isThere({ toc: { type: 'EXTENSION', name: identity } })) return false;
+    return !selection || isOfSelection(object, selection);
+  };
   const expected = manifest.inventory.filter(belongs);
   const differences = compareInventories(expected, (await readInventory(connection)).filter(belongs));
   if (differences.length === 0) return expected.length;

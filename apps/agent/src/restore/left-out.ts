@@ -1,3 +1,4 @@
+import type { Manifest } from '@strideiq/core';
 import { ItemTables, relationKey, type PostDataItem, type RelationName, type TocItem } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import type { MadeObjects } from './relations.ts';
@@ -15,6 +16,30 @@ export function isOfLargeObjects(toc: TocItem | undefined): boolean {
 
 export function isOfGrants(toc: TocItem | undefined): boolean {
   return toc?.type === 'ACL' || toc?.type === 'DEFAULT ACL';
+}
+
+/** What a piece of a dump is about. */
+export interface About {
+  toc?: TocItem | undefined;
+  table?: RelationName | undefined;
+}
+
+/**
+ * Whether it is pg_cron with its jobs, which works in one database of a server alone, and there by itself. (The other thing
+ * that would, a subscription, is in no dump that an agent makes.)
+ */
+export function isOfCron({ toc, table }: About, { extensions }: Pick<Manifest, 'extensions'>): boolean {
+  if (!extensions.some(({ name }) => name === 'pg_cron')) return false;
+  if (table?.schema === 'cron' || toc?.schema === 'cron') return true;
+  if (!toc) return false;
+  const { type, name } = toc;
+  return (/^(?:COMMENT|ACL|SECURITY LABEL)$/.test(type) ? name : `${type} ${name}`) === 'EXTENSION pg_cron';
+}
+
+/** The manifest as a database that is only looked at needs it: without pg_cron, which its server then need not have. */
+export function withoutCron<Given extends Manifest | undefined>(manifest: Given): Given {
+  if (!manifest) return manifest;
+  return { ...manifest, extensions: manifest.extensions.filter(({ name }) => name !== 'pg_cron') };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Connection } from '../postgres/connect.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
+import type { About } from './left-out.ts';
 import type { LoadSessions } from './load-sessions.ts';
 import type { LoadTally } from './load-tally.ts';
 import type { Selection, Wanted } from './selection.ts';
@@ -20,6 +21,8 @@ export interface LoadContext {
   afterPreData: (connection: Connection) => Promise<void>;
   /** Whether large tables are analyzed as soon as they are done. */
   analyze: boolean;
+  /** What is passed over, wherever it stands; of a dump with a manifest. */
+  leavesOut: (about: About) => boolean;
 }
 
 /** Post-data that is longer is run as it comes. */

@@ -3,6 +3,7 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { Connection } from '../postgres/connect.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { ChunkedLoad } from './chunked-load.ts';
+import { isOfCron } from './left-out.ts';
 import { letHeapGrow } from './let-heap-grow.ts';
 import type { LoadContext } from './load-context.ts';
 import { LoadSessions } from './load-sessions.ts';
@@ -23,6 +24,8 @@ export interface LoadOptions {
   selection?: Selection | undefined;
   /** The same where there is no manifest. */
   wanted?: Wanted | undefined;
+  /** The database is only looked at: pg_cron is left out; of a dump with a manifest. */
+  onlyLookedAt?: boolean | undefined;
   /** Gathers the planner's statistics of large tables as soon as they are done; `LoadResult.analyzed` names them. */
   analyze: boolean;
   progress: ReportProgress;
@@ -55,6 +58,7 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
     wanted: manifest ? undefined : options.wanted,
     afterPreData: options.afterPreData ?? (async () => undefined),
     analyze: options.analyze,
+    leavesOut: options.onlyLookedAt && manifest ? (about) => isOfCron(about, manifest) : () => false,
   };
   try {
     if (manifest) await new ChunkedLoad(manifest, context).run();

@@ -14,15 +14,25 @@ import { SqlSession } from '../postgres/sql-session.ts';
  * restored function that runs with its owner's rights would run with the restoring role's, for anyone.
  */
 export class Privileges {
-  readonly #object: Buffer[] = [];
-  readonly #database: Buffer[] = [];
+  readonly #object: readonly Buffer[];
+  readonly #database: readonly Buffer[];
   readonly #leftOut = new Map<string, number>();
+  readonly #refused = new Set<string>();
+
+  /**
+   * @param object statements on objects of the database, in the order in which they are to run
+   * @param database statements on the database itself
+   */
+  constructor(object: readonly Buffer[], database: readonly Buffer[]) {
+    this.#object = object;
+    this.#database = database;
+  }
 
   /**
    * Reads what stands beside a backup whose manifest names it.
    * @throws AgentError `VerificationFailed` where it is not the file that was made
    */
-  static async read({ opened }: BackupSource, expected: NonNullable<Manifest['privileges']>): Promise<Privileges> {
+  static async ofBackup({ opened }: BackupSource, expected: NonNullable<Manifest['privileges']>): Promise<Privileges> {
     const bytes = await readAll(await opened.store.get(expected.name));
     if (sha256(bytes) !== expected.sha256) {
       throw new AgentError(
@@ -31,15 +41,43 @@ export class Privileges {
         'Restore from another copy; `strideiq-agent verify` tells which are whole.',
       );
     }
-    const text = await readAll(gunzip(once(bytes)));
-    const privileges = new Privileges();
+    return Privileges.of(bytes);
+  }
+
+  /** @param sidecar as `dumpPrivileges` made it */
+  static async of(sidecar: Buffer): Promise<Privileges> {
+    const text = await readAll(gunzip(once(sidecar)));
+    const object: Buffer[] = [];
+    const database: Buffer[] = [];
     const afterRoles = text.subarray(text.indexOf(`\n${endOfRoles}\n`) + endOfRoles.length + 2);
     for await (const piece of readDump(once(afterRoles), { closingLine: false })) {
-      if (piece.kind !== 'statement') continue;
-      if (isServerLevel(piece.sql)) privileges.#database.push(piece.sql);
-      else privileges.#object.push(piece.sql);
+      if (piece.kind === 'statement') (isServerLevel(piece.sql) ? database : object).push(piece.sql);
     }
-    return privileges;
+    return new Privileges(object, database);
+  }
+
+  /** Statements on objects of the database. */
+  get ofObjects(): readonly Buffer[] {
+    return this.#object;
+  }
+
+  /** Statements on the database itself. */
+  get ofDatabase(): readonly Buffer[] {
+    return this.#database;
+  }
+
+  /** Roles that own something or have a right, and that a server lacks: what is told of them is left out there. */
+  async missingRoles(connection: Connection): Promise<string[]> {
+    const named = [...this.#object, ...this.#database].flatMap((sql) => {
+      const [, list = ''] = namesRoles.exec(sql.toString('latin1')) ?? [];
+      return Array.from(list.matchAll(eachIdentifier), ([role]) => unquoted(role));
+    });
+    const { rows } = await connection.query<{ name: string }>(
+      `SELECT wanted AS name FROM unnest($1::text[]) AS wanted
+        WHERE wanted <> 'PUBLIC' AND wanted NOT IN (SELECT rolname FROM pg_roles) ORDER BY 1`,
+      [[...new Set(named)]],
+    );
+    return rows.map(({ name }) => name);
   }
 
   /** Whether the source lets everyone connect, as PostgreSQL does unless somebody revokes it. */
@@ -67,9 +105,26 @@ export class Privileges {
   /** What concerns the database itself; its statements bear the source's name, and are run for `name`. */
   async applyToDatabase(maintenance: Connection, name: string): Promise<void> {
     const session = new SqlSession(maintenance);
+    // What their bytes mean stands before those on objects.
+    for (const sql of this.#object.filter((each) => setsEncoding.test(each.toString('latin1')))) await session.run(sql);
     for (const sql of this.#database) {
       await this.#attempt(async () => session.run(Buffer.from(named(sql.toString('latin1'), name), 'latin1')));
     }
+  }
+
+  /** Of what concerns the database only its settings: it stays closed, and its owner's. */
+  async applySettings(maintenance: Connection, name: string): Promise<void> {
+    await this.#applySome(maintenance, name, setsParameter);
+  }
+
+  /** The least that SQL of the host's own needs to find what it means by short names. */
+  async applySearchPath(maintenance: Connection, name: string): Promise<void> {
+    await this.#applySome(maintenance, name, setsSearchPath);
+  }
+
+  async #applySome(maintenance: Connection, name: string, only: RegExp): Promise<void> {
+    const settings = this.#database.filter((sql) => only.test(sql.toString('latin1')));
+    await new Privileges(this.#object, settings).applyToDatabase(maintenance, name);
   }
 
   async #attempt(step: () => Promise<unknown>): Promise<void> {
@@ -78,7 +133,13 @@ export class Privileges {
     } catch (error) {
       if (!(error instanceof Error) || !('severity' in error)) throw error;
       this.#leftOut.set(error.message, (this.#leftOut.get(error.message) ?? 0) + 1);
+      if (!('code' in error && absent.has(String(error.code)))) this.#refused.add(error.message);
     }
+  }
+
+  /** What the server did not do although all that it is about is there, as it says it: what the restoring role may not, say. */
+  get refused(): string[] {
+    return [...this.#refused];
   }
 
   get notes(): string[] {
@@ -89,14 +150,44 @@ export class Privileges {
 }
 
 const identifier = String.raw`(?:"(?:[^"]|"")*"|[^\s";]+)`;
+const identifiers = String.raw`(${identifier}(?:, ${identifier})*)`;
+/** The end of what gives an owner, or rights (pg_dump writes one role each, and people may write several). */
+const namesRoles = new RegExp(String.raw` (?:OWNER TO|TO|FROM) ${identifiers}(?: WITH GRANT OPTION)?;\s*$`);
+const eachIdentifier = new RegExp(identifier.replace(String.raw`[^\s";]`, String.raw`[^\s",;]`), 'g');
+
+/** As PostgreSQL knows it. */
+function unquoted(role: string): string {
+  const name = role.startsWith('"') ? role.slice(1, -1).replaceAll('""', '"') : role;
+  return Buffer.from(name, 'latin1').toString();
+}
+
 const setsOwner = new RegExp(String.raw` OWNER TO ${identifier};\s*$`);
+const setsEncoding = /^\s*SET (?:client_encoding|standard_conforming_strings)\b/;
+/** Object, column, function, schema or role is not there, or is of another kind (PostgreSQL docs, appendix A). */
+const absent = new Set(['42P01', '42703', '42883', '42704', '3F000', '42809']);
+const setsSearchPath = new RegExp(
+  String.raw`^\s*ALTER (?:ROLE ${identifier} IN )?DATABASE ${identifier} SET search_path `,
+);
+const setsParameter = new RegExp(String.raw`^\s*ALTER (?:ROLE ${identifier} IN )?DATABASE ${identifier} SET `);
 const databaseName = new RegExp(
   String.raw`^(\s*(?:ALTER|COMMENT ON|.* ON|ALTER ROLE ${identifier} IN) DATABASE )${identifier}`,
   's',
 );
 
-/** The statement for another database; names in latin1, as the statement's own bytes are read. */
+/** The statement for another database, whose name is written in ASCII whatever the statement's own bytes mean. */
 function named(statement: string, database: string): string {
-  const name = Buffer.from(quoteIdentifier(database)).toString('latin1');
+  const name = inAscii(database);
   return statement.replace(databaseName, (_, before: string) => before + name);
+}
+
+/** An identifier (PostgreSQL docs, 4.1.1, "Identifiers"). */
+function inAscii(name: string): string {
+  const quoted = quoteIdentifier(name);
+  // oxlint-disable-next-line no-control-regex
+  if (/^[\x00-\x7f]*$/.test(quoted)) return quoted;
+  const escaped = Array.from(quoted.replaceAll('\\', '\\\\'), (char) => {
+    const code = char.codePointAt(0) ?? 0;
+    return code < 128 ? char : `\\+${code.toString(16).padStart(6, '0')}`;
+  });
+  return `U&${escaped.join('')}`;
 }

@@ -1,3 +1,4 @@
+import { codeOf } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
@@ -33,7 +34,8 @@ export class Scratch {
     } catch (error) {
       // What the others are in the middle of is for nothing.
       cut();
-      throw this.#signal.aborted ? this.#signal.reason : error;
+      // Whether something was committed is not for an interrupt to say.
+      throw this.#signal.aborted && codeOf(error) !== 'OutcomeUnknown' ? this.#signal.reason : error;
     } finally {
       this.#signal.removeEventListener('abort', cut);
       await Promise.all(connections.map(async (connection) => endConnection(connection)));

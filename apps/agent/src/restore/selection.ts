@@ -13,6 +13,10 @@ export interface Wanted {
 
 /** The part of a backup that is wanted, found in its manifest. */
 export interface Selection {
+  /** The tables that were named, without their partitions; each once. */
+  asked: readonly RelationName[];
+  /** Of all tables wanted: those whose rows the backup does not hold. */
+  withoutRows: readonly RelationName[];
   /** Tables with their partitions, by `relationKey`; undefined: no table in particular, and no rows. */
   tables: ReadonlySet<string> | undefined;
   /** The same as the inventory writes them. */
@@ -30,14 +34,18 @@ export interface Selection {
  */
 export function selectFrom({ tables, inventory }: Pick<Manifest, 'tables' | 'inventory'>, wanted: Wanted): Selection {
   const { postData } = wanted;
-  if (wanted.tables.length === 0) return { tables: undefined, identities: new Set(), roots: new Map(), postData };
+  if (wanted.tables.length === 0) {
+    return { asked: [], withoutRows: [], tables: undefined, identities: new Set(), roots: new Map(), postData };
+  }
   const made = new TablesMade(inventory);
   const copied = new Map(tables.map((table) => [relationKey(table), table]));
   const all = [...new Map([...copied, ...made.tables]).values()];
   const selected = new Map<string, RelationName>();
   const roots = new Map<string, string>();
+  const asked = new Map<string, RelationName>();
   for (const written of wanted.tables) {
     const table = find(written, all);
+    asked.set(relationKey(table), table);
     for (const part of [table, ...made.partitionsOf(table)]) selected.set(relationKey(part), part);
     for (const root of made.rootsOf(table)) roots.set(relationKey(root), written);
   }
@@ -47,7 +55,19 @@ export function selectFrom({ tables, inventory }: Pick<Manifest, 'tables' | 'inv
     else if (rows) throw throughRoot(written, nameOf(rows));
   }
   const identities = [...selected.keys()].map((key) => made.identities.get(key)).filter((one) => one !== undefined);
-  return { tables: new Set(selected.keys()), identities: new Set(identities), roots, postData };
+  return {
+    asked: [...asked.values()].map(({ schema, name }) => ({ schema, name })),
+    withoutRows: [...selected.values()].filter(
+      (table) =>
+        !copied.has(relationKey(table)) &&
+        !made.isPartitioned(table) &&
+        !made.rootsOf(table).some((root) => copied.has(relationKey(root))),
+    ),
+    tables: new Set(selected.keys()),
+    identities: new Set(identities),
+    roots,
+    postData,
+  };
 }
 
 /** What post-data makes, or fills: of a part of a backup only some of it is there. */
@@ -109,8 +129,12 @@ class TablesMade {
     return [parent, ...this.rootsOf(parent)];
   }
 
+  isPartitioned(table: RelationName): boolean {
+    return this.#partitioned.has(relationKey(table));
+  }
+
   partitionsOf(table: RelationName): RelationName[] {
-    if (!this.#partitioned.has(relationKey(table))) return [];
+    if (!this.isPartitioned(table)) return [];
     const key = relationKey(table);
     return [...this.tables.values()].filter((one) => this.rootsOf(one).some((root) => relationKey(root) === key));
   }

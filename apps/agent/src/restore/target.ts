@@ -3,12 +3,27 @@ import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 
+/** What decides how a database spells and sorts. */
+export interface Locale extends Pick<
+  Manifest['source'],
+  'encoding' | 'collate' | 'ctype' | 'localeProvider' | 'icuLocale'
+> {
+  /** Of the server's 16 and later; not known of a backup. */
+  icuRules?: string | null;
+}
+
 /** What a restore needs to know of the server it goes to. */
 export interface TargetServer {
   versionNumber: number;
   /** Whether SQL run by this role can do anything on the server: a superuser, or a role that can become one or run programs. */
   superuser: boolean;
   user: string;
+  /** By what it stores long values where nobody says otherwise; null before 14. */
+  toastCompression: string | null;
+  /** Whether the role may create databases. */
+  creates: boolean;
+  /** Where the new database goes; left out: where the server puts it by itself. */
+  tablespace?: string;
 }
 
 /**
@@ -28,28 +43,36 @@ export async function checkTarget(
       'Choose a name of 1 to 63 bytes.',
     );
   }
-  const { rows } = await connection.query<TargetServer & { creates: boolean; taken: boolean }>(
+  const { rows } = await connection.query('SELECT FROM pg_database WHERE datname = $1', [into]);
+  if (rows.length > 0) {
+    throw new AgentError(
+      'TargetExists',
+      `There is already a database ${JSON.stringify(into)}; a restore never writes into one.`,
+      'Choose another name with --into, replace it as a whole with --in-place, or drop it first if nobody needs it.',
+    );
+  }
+  return checkServer(connection, manifest);
+}
+
+/**
+ * The same without a name: what every new database on that server needs.
+ * @throws AgentError `PrivilegeMissing`, `ExtensionMissing`, `RoleMissing`
+ */
+export async function checkServer(connection: Connection, manifest: Manifest | undefined): Promise<TargetServer> {
+  const { rows } = await connection.query<TargetServer>(
     `SELECT current_setting('server_version_num')::int AS "versionNumber", current_user::text AS user,
+            current_setting('default_toast_compression', true) AS "toastCompression",
             r.rolsuper OR EXISTS (
               SELECT FROM pg_roles p, unnest(ARRAY[current_user, session_user]) AS me
                WHERE (p.rolsuper OR p.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files'))
                  AND pg_has_role(me, p.oid, 'MEMBER'))
               -- before 16 such a role could give itself any membership
               OR (r.rolcreaterole AND current_setting('server_version_num')::int < 160000) AS superuser,
-            r.rolcreatedb OR r.rolsuper AS creates,
-            EXISTS (SELECT FROM pg_database WHERE datname = $1) AS taken
+            r.rolcreatedb OR r.rolsuper AS creates
        FROM pg_roles r WHERE r.rolname = current_user`,
-    [into],
   );
   const server = rows[0];
   if (!server) throw new Error('the current role is not in pg_roles');
-  if (server.taken) {
-    throw new AgentError(
-      'TargetExists',
-      `There is already a database ${JSON.stringify(into)}; a restore never writes into one.`,
-      'Choose another name with --into, or drop that database first if nobody needs it.',
-    );
-  }
   if (!server.creates) {
     throw new AgentError(
       'PrivilegeMissing',
@@ -89,31 +112,30 @@ async function checkNeeds(connection: Connection, manifest: Manifest): Promise<v
 }
 
 /**
- * Makes an empty database with the source's encoding and locale that nobody else may enter: a restored SECURITY DEFINER
- * function would be open to anyone while the grants are not yet there.
+ * Makes an empty database that nobody else may enter: a restored SECURITY DEFINER function would be open to anyone
+ * while the grants are not yet there.
+ * @param options of CREATE DATABASE
  * @returns its oid
  */
-export async function createClosedDatabase(
-  connection: Connection,
-  name: string,
-  manifest: Manifest | undefined,
-  server: TargetServer,
-): Promise<number> {
-  const options = manifest ? localeOptions(manifest.source, server) : '';
+export async function createClosedDatabase(connection: Connection, name: string, options: string): Promise<number> {
   await connection.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0${options}`);
   await connection.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`);
   const { rows } = await connection.query<{ oid: number }>('SELECT oid FROM pg_database WHERE datname = $1', [name]);
   return rows[0]?.oid ?? 0;
 }
 
-function localeOptions(source: Manifest['source'], server: TargetServer): string {
+/** Encoding and locale of a database, as options of CREATE DATABASE; with a space before them. */
+export function localeOptions(source: Locale, server: Pick<TargetServer, 'versionNumber'>): string {
   const options = [
     `ENCODING ${quoteLiteral(source.encoding)}`,
     `LC_COLLATE ${quoteLiteral(source.collate)}`,
     `LC_CTYPE ${quoteLiteral(source.ctype)}`,
   ];
+  // template0 has the provider of the cluster, which need not be this database's.
+  if (source.localeProvider === 'c' && server.versionNumber >= 150_000) options.push('LOCALE_PROVIDER libc');
   if (source.localeProvider === 'i' && source.icuLocale !== null && server.versionNumber >= 150_000) {
     options.push('LOCALE_PROVIDER icu', `ICU_LOCALE ${quoteLiteral(source.icuLocale)}`);
+    if (source.icuRules) options.push(`ICU_RULES ${quoteLiteral(source.icuRules)}`);
   }
   if (source.localeProvider === 'b' && source.icuLocale !== null && server.versionNumber >= 170_000) {
     options.push('LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${quoteLiteral(source.icuLocale)}`);

@@ -1,0 +1,47 @@
+import { dumpPrivileges } from '../backup/privileges.ts';
+import { findTool } from '../postgres/client-tools.ts';
+import { connect, endConnection } from '../postgres/connect.ts';
+import type { Endpoint } from '../postgres/endpoint.ts';
+import { applicationNameOf } from '../restore/maintenance-session.ts';
+import { Privileges } from '../restore/privileges.ts';
+
+export interface LivePrivilegesOptions {
+  runId: string;
+  /** The database that is to be replaced. */
+  endpoint: Endpoint;
+  versionNumber: number;
+  pgDump: string | undefined;
+  hangLimitMs: number;
+  signal: AbortSignal;
+}
+
+/** Owners, grants and settings as a live database has them at this moment. */
+export async function readLivePrivileges(options: LivePrivilegesOptions): Promise<Privileges> {
+  const { runId, endpoint, versionNumber, pgDump, hangLimitMs, signal } = options;
+  const major = Math.floor(versionNumber / 10_000);
+  const applicationName = applicationNameOf(runId);
+  const [dumpTool, rolesTool] = await Promise.all([
+    findTool('pg_dump', endpoint, major, pgDump),
+    findTool('pg_dumpall', endpoint, major, pgDump),
+  ]);
+  const connection = await connect(endpoint, { applicationName });
+  try {
+    await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    const { rows } = await connection.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
+    const sidecar = await dumpPrivileges({
+      connection,
+      dumpTool,
+      rolesTool,
+      endpoint,
+      snapshotId: rows[0]?.id ?? '',
+      excludeTables: [],
+      attempts: 20,
+      applicationName,
+      hangLimitMs,
+      signal,
+    });
+    return await Privileges.of(sidecar);
+  } finally {
+    await endConnection(connection);
+  }
+}

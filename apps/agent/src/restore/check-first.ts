@@ -1,0 +1,46 @@
+import type { Manifest } from '@strideiq/core';
+import type { Connection } from '../postgres/connect.ts';
+import { checkWhole } from './check-whole.ts';
+import { onMaintenance } from './maintenance-session.ts';
+import type { RestoreDependencies, RestoreRequest } from './restore-request.ts';
+import { selectFrom, type Selection } from './selection.ts';
+import { checkSpace, freeBytesOf, type Space } from './server-disk.ts';
+import type { TargetServer } from './target.ts';
+import { checkTrust, judgeTrust, type Trust } from './trust.ts';
+
+/** What is known of a restore before anything is made. */
+export interface Checked<Server extends TargetServer> {
+  trust: Trust;
+  server: Server;
+  selection: Selection | undefined;
+  space: Space;
+}
+
+/**
+ * Everything that can be known before anything is made.
+ * @param checkServer looks at the server, and throws where the restore cannot go there
+ */
+export async function checkFirst<Server extends TargetServer>(
+  request: RestoreRequest,
+  deps: RestoreDependencies,
+  runId: string,
+  checkServer: (maintenance: Connection, manifest: Manifest | undefined) => Promise<Server>,
+): Promise<Checked<Server>> {
+  const { source, trustSource, maintenance } = request;
+  const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
+  const selection = request.wanted && trust.manifest && selectFrom(trust.manifest, request.wanted);
+  const { server, space } = await onMaintenance(maintenance, runId, async (connection) => {
+    const found = await checkServer(connection, trust.manifest);
+    checkTrust(trust, found.superuser, trustSource, source.dumpKey);
+    const neededBytes = selection ? undefined : trust.manifest?.source.databaseBytes;
+    const freeBytes = await freeBytesOf(connection, maintenance, found.tablespace);
+    checkSpace({ neededBytes, freeBytes }, trust.manifest?.object.rawBytes ?? 0);
+    return { server: found, space: { neededBytes, freeBytes } };
+  });
+  if (!trust.manifest) {
+    const { key, journal, progress, signal } = deps;
+    await checkWhole(source, { key, journal, progress, signal });
+  }
+  deps.signal.throwIfAborted();
+  return { trust, server, selection, space };
+}
