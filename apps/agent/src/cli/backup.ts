@@ -5,6 +5,7 @@ import { NoCopyError } from '../backup/copies.ts';
 import { runBackup } from '../backup/run-backup.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { resolveReference } from '../backups/resolve-reference.ts';
+import { pruneReplaced } from '../in-place/prune-replaced.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
 import { reportCopy } from '../verify/report-copy.ts';
 import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
@@ -33,6 +34,7 @@ export async function backup(
     return 1;
   }
   for (const warning of outcome.warnings) output.warn(warning);
+  for (const line of await pruneReplaced(host, database)) output.note(line);
   const verifications: Verification[] = [];
   if (options.verify) {
     for (const opened of request.stores) {

@@ -4,8 +4,11 @@ import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
 import { backup } from './backup.ts';
 import { doctor } from './doctor.ts';
+import { drill } from './drill.ts';
 import { enroll } from './enroll.ts';
 import { list } from './list.ts';
+import { restoreDrop, restoreKept } from './restore-kept.ts';
+import { restoreUndo } from './restore-undo.ts';
 import { restore } from './restore.ts';
 import { defaultConfigurationFile, runCommand, type Command, type CommonOptions } from './run-command.ts';
 import { run as runDaemon } from './run.ts';
@@ -14,7 +17,8 @@ import { verify } from './verify.ts';
 
 const exitCodes = `
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 nothing to do or not found, 130 interrupted.
-REF is a backup's id, its name (running_app_20260111_030000), a path, an s3:// URL, or latest.
+REF is a backup's id, its name (running_app_20260111_030000), a path, an s3:// URL, latest, or before:TIME
+(before:2026-01-11T03:00Z): the newest whose data are older than that.
 Any plain pg_dump will do for a path (.sql.gz or .sql), and \`restore -\` reads one from standard input.`;
 
 /**
@@ -28,12 +32,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .description('Backs up, proves and restores the PostgreSQL databases of this host.')
     .version(agentVersion)
     .exitOverride()
+    // `restore` has commands of its own, whose options are named as its own are.
+    .enablePositionalOptions()
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', exitCodes);
 
   /** A command with the options that all have, whose action ends in an exit code. */
-  const add = (name: string, text: string) =>
-    program
+  const add = (name: string, text: string, parent: CommanderCommand = program) =>
+    parent
       .command(name)
       .description(text)
       .exitOverride()
@@ -74,8 +80,18 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => verify(command, ref, options)),
     );
-  withoutFile(add('restore <ref>', 'restore into a new database, and compare rows and objects'))
+  const restoring = withoutFile(
+    add('restore <ref>', 'restore into a new database, or in the place of one, and compare rows and objects'),
+  )
+    .enablePositionalOptions()
     .option('--into <name>', 'name of the new database')
+    .option('--in-place', 'replace the database as a whole, and keep the one that was there under another name')
+    .option('--into-schema <name>', 'with --table: into a new schema of the live database, columns and rows alone')
+    .option('--replace-rows', 'with --table: replace the rows of the live tables, in one transaction')
+    .option('--no-safety-backup', 'with --in-place and --replace-rows: make no backup of the database before')
+    .option('--accept-excluded', 'with --in-place: also where the backup was told to leave out rows that are there now')
+    .option('--yes', 'with --in-place and --replace-rows: do not ask')
+    .option('--dry-run', 'say what would happen, and do nothing')
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
     .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
     .option(
@@ -93,6 +109,27 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     )
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => restore(command, ref, options)),
+    );
+  withoutFile(add('undo [database]', 'take the newest restore in place back', restoring))
+    .option('--yes', 'do not ask')
+    .action(async (name: string | undefined, options) =>
+      run(options, async (command) => restoreUndo(command, name, options)),
+    );
+  withoutFile(add('kept [database]', 'list the databases that restores in place have replaced', restoring)).action(
+    async (name: string | undefined, options) => run(options, async (command) => restoreKept(command, name)),
+  );
+  withoutFile(add('drop <name>', 'drop one of those for good', restoring))
+    .option('--database <name>', 'of which database, where the configuration holds several')
+    .option('--yes', 'do not ask')
+    .action(async (name: string, options) => run(options, async (command) => restoreDrop(command, name, options)));
+  withoutFile(add('drill [database]', 'test restore: into a scratch database, compare, ask your assertions, drop'))
+    .option('--backup <ref>', 'this backup (default: latest)')
+    .option('--via <name>', 'on the server of this database of the configuration')
+    .option('--jobs <n>', 'sessions that load at the same time (default: auto)', parseJobs)
+    .option('--trust-source', 'run the SQL of a backup whose manifest this host cannot trust')
+    .option('--toast-compression <method>', 'pglz or lz4; a drill with other storage than production’s is no RTO')
+    .action(async (name: string | undefined, options) =>
+      run(options, async (command) => drill(command, name, options)),
     );
   add('run', 'the daemon: take commands from the control plane, and report to it').action(async (options) =>
     run({ ...options, saysEvents: true }, async (command) => runDaemon(command, options)),

@@ -1,4 +1,4 @@
-import { paragraphOf } from '@strideiq/core';
+import { momentOfBefore, paragraphOf } from '@strideiq/core';
 import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
@@ -6,7 +6,7 @@ import { databaseOf, type Command } from './run-command.ts';
 
 /**
  * Finds the backup that REF names, and the database it belongs to: the one that was said, else the one whose stores
- * hold it. `latest` alone needs one to be said where the file holds several.
+ * hold it. `latest` and `before:TIME` need one to be said where the file holds several.
  */
 export async function sourceOfReference(
   { host, surroundings, output }: Command,
@@ -14,7 +14,8 @@ export async function sourceOfReference(
   name: string | undefined,
 ): Promise<{ source: BackupSource; database: DatabaseConfiguration }> {
   const all = Object.values(host.configuration.databases);
-  const databases = name === undefined && reference !== 'latest' ? all : [databaseOf(host.configuration, name)];
+  const namesItself = reference !== 'latest' && momentOfBefore(reference) === undefined;
+  const databases = name === undefined && namesItself ? all : [databaseOf(host.configuration, name)];
   let failure: unknown;
   for (const database of databases) {
     try {

@@ -1,5 +1,5 @@
 import { composeDaemon } from '../compose.ts';
-import { DaemonLock } from '../daemon/daemon-lock.ts';
+import { takeDaemonLock } from '../daemon/daemon-lock.ts';
 import { eventLines } from '../daemon/events.ts';
 import { requireEnrolment } from '../enrolment/require-enrolment.ts';
 import type { Command } from './run-command.ts';
@@ -18,7 +18,7 @@ export async function run(
     write: (line) => void process.stderr.write(line),
   });
   const { url, credential } = requireEnrolment(configuration, surroundings.secrets);
-  const lock = new DaemonLock(configuration.stateDir);
+  const lock = takeDaemonLock(configuration.stateDir);
   try {
     for (const warning of configuration.warnings) events.warn(warning);
     if (credential.url !== url) {

@@ -3,11 +3,12 @@ import { within } from '../backup/within.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
+import { isInPlace } from '../in-place/in-place-runs.ts';
 import type { RunsUnderWay } from '../journal/left-runs.ts';
 import { clearDatabase } from '../leftovers/clear-database.ts';
 
 /** A store or server that answers nothing holds up a database no longer than this. */
-const limitMs = 120_000;
+const usualLimitMs = 120_000;
 
 /** Clears what runs have left, again and again for as long as the daemon runs. */
 export class Clearing {
@@ -37,6 +38,7 @@ export class Clearing {
       host.close();
     });
     try {
+      const limitMs = this.#limitMs(database, underWay);
       const late = () => new Error(`no answer for ${limitMs / 1000} s`);
       const done = await within(clearing, { limitMs, late, signal });
       for (const { runId, kind, state, text } of done?.cleared ?? []) {
@@ -50,6 +52,14 @@ export class Clearing {
         `what earlier runs of ${database.name} left could not be cleared yet: ${paragraphOf(error)}`,
       );
     }
+  }
+
+  /** While a restore in place is brought to its end, with the host's own hooks, nothing else is begun there. */
+  #limitMs(database: DatabaseConfiguration, underWay: RunsUnderWay): number {
+    const { left } = this.#host.journal;
+    const killed = left.abandoned([this.#host.databaseIdOf(database)], underWay).filter(isInPlace);
+    const { timeLimitMs, healthCheckLimitMs } = database.hooks;
+    return usualLimitMs + killed.length * 2 * (timeLimitMs + healthCheckLimitMs);
   }
 
   /** Once for each reason, and not again with each try. */

@@ -32,7 +32,7 @@ const acknowledged = async (commandId: string, times = 1) =>
 
 describe('is refused, with its reason, and acknowledged all the same:', () => {
   test.each([
-    ['a kind that this version does not know', () => agent.command('drill'), 'CommandUnsupported'],
+    ['a kind that this version does not know', () => agent.command('copy'), 'CommandUnsupported'],
     ['a body that is none of its kind', () => agent.command('verify', { backupId: 'x' }), 'CommandInvalid'],
     ['a backup without a run', () => ({ ...agent.command('cancel'), kind: 'backup' }), 'CommandInvalid'],
     ['a database of another host', () => agent.command('backup', {}, { database: 'theirs' }), 'DatabaseUnknown'],

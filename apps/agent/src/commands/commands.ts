@@ -119,7 +119,7 @@ export class Commands implements CommandTaker {
     }
   }
 
-  #presign(command: CommandOf<'presign'>, database: Judged['database']): void {
+  #presign(command: CommandOf<'presign' | 'presignUpload'>, database: Judged['database']): void {
     const { clock, controlPlane, progress } = this.#parts;
     const { signal } = this.#stop;
     const host = this.#parts.host.forWork(signal);
@@ -132,7 +132,7 @@ export class Commands implements CommandTaker {
         this.#book.end(commandId, 'refused', { code: codeOf(error), text: paragraphOf(error) });
       })
       .catch((error: unknown) =>
-        this.#parts.events.error(`presign could not be ended: ${paragraphOf(error)}`, { commandId }),
+        this.#parts.events.error(`${command.kind} could not be ended: ${paragraphOf(error)}`, { commandId }),
       )
       .finally(() => {
         host.close();

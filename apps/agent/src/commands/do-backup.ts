@@ -1,4 +1,6 @@
 import { runBackup } from '../backup/run-backup.ts';
+import { pruneReplaced } from '../in-place/prune-replaced.ts';
+import { log } from '../journal/run-log.ts';
 import { storeNamesOf } from './store-names.ts';
 import type { Work } from './work.ts';
 
@@ -13,4 +15,5 @@ export async function doBackup({ command, database, host, progress, signal }: Wo
     { ...request, asked: { runId, commandId } },
     { journal, key, now: surroundings.now, progress, signal },
   );
+  for (const line of await pruneReplaced(host, database)) log(journal, runId, 'info', line);
 }

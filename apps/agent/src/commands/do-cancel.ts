@@ -2,7 +2,7 @@ import { runStates, type RunState } from '@strideiq/core';
 import type { CommandOf } from '@strideiq/protocol';
 import type { Host } from '../compose.ts';
 import { AgentError } from '../errors.ts';
-import { signalOwner } from '../journal/process-identity.ts';
+import { isThisProcess, signalOwner } from '../journal/process-identity.ts';
 import type { Run } from '../journal/schema.ts';
 import { envelopeOf, judgeCommand } from './judge-command.ts';
 import { runOf, type RunQueue } from './run-queue.ts';
@@ -30,6 +30,9 @@ export function doCancel({
   if (run && runStates.isFinal(run.state as RunState)) return;
   if (queue.cancel(runId)) return;
   if (run) {
+    // A second signal would be a second Ctrl-C, which leaves at once.
+    if (run.state === 'cancelling') return;
+    if (isThisProcess(run.owner) && run.detail.commandId === undefined) throw isPart(run);
     interruptOwner(run, host.surroundings.now());
     journal.cancelling(runId);
     return;
@@ -50,6 +53,15 @@ function interruptOwner({ id, owner, startedAt }: Run, nowMs: number): void {
     'RunElsewhere',
     `The run ${id} is of a process in another container, which cannot be reached from here.`,
     'Interrupt it there by Ctrl-C or SIGTERM.',
+  );
+}
+
+/** The backup that is made before a database is replaced. */
+function isPart({ id, kind }: Run): AgentError {
+  return new AgentError(
+    'RunElsewhere',
+    `The ${kind} ${id} is a part of another run of this agent.`,
+    'Cancel that one: it ends with it.',
   );
 }
 

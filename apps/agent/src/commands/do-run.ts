@@ -1,5 +1,6 @@
 import { doBackup } from './do-backup.ts';
-import { doRestoreFresh } from './do-restore-fresh.ts';
+import { doRestore } from './do-restore.ts';
+import { doRestoreUpload } from './do-restore-upload.ts';
 import { doVerify } from './do-verify.ts';
 import type { RunCommand, Work } from './work.ts';
 
@@ -11,6 +12,11 @@ export async function doRun({ command, ...work }: Omit<Work, 'command'> & { comm
     case 'verify':
       return doVerify({ ...work, command });
     case 'restoreFresh':
-      return doRestoreFresh({ ...work, command });
+    case 'restoreTables':
+    case 'restoreInPlace':
+    case 'drill':
+      return doRestore({ ...work, command });
+    case 'restoreUpload':
+      return doRestoreUpload({ ...work, command });
   }
 }

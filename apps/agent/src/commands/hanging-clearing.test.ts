@@ -1,7 +1,8 @@
 import { newId } from '@strideiq/core';
 import { waitFor } from '@strideiq/testkit';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -13,7 +14,7 @@ import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
 import { TestAgent } from '../testing/test-agent.ts';
 import { RunQueue, type Job } from './run-queue.ts';
 
-/** Clearing waits for a file that nobody writes to, as it does for a dead mount. */
+/** Clearing waits for a server that says nothing, and then for a file that nobody writes to, as it does for a dead mount. */
 
 let agent: TestAgent;
 let host: Host;
@@ -25,8 +26,12 @@ const hungUp = () => sockets.forEach((socket) => socket.destroy());
 let abandoned = '';
 let released = false;
 const release = () => {
-  if (!released) writeFileSync(join(agent.directory, 'key'), 'x');
+  if (released) return;
   released = true;
+  // For reading too, since it would wait for a reader otherwise, and one that waits for a writer has one then.
+  const file = openSync(join(agent.directory, 'key'), 'r+');
+  writeSync(file, 'x');
+  closeSync(file);
 };
 
 beforeEach(async () => {
@@ -98,17 +103,16 @@ const job = (): Job => {
 test('a run that begins meanwhile is not taken for an abandoned one', async () => {
   const [first, second] = [job(), job()];
   queue.add(first);
+  await waitFor('the clearing to be at the server', () => sockets.size > 0);
   queue.cancel(first.command.runId);
   await waitFor('the first to be over', () => !queue.has(first.command.commandId));
   queue.add(second);
   const { runId } = second.command;
   await waitFor('the second to begin', () => host.journal.get(runId)?.state === 'running');
+  // Which brings the clearing to the file.
+  [...sockets][0]?.destroy();
+  await delay(200);
   release();
-  await waitFor('the clearing to be at the server', () => {
-    if (sockets.size < 2) return false;
-    [...sockets].slice(1).forEach((socket) => socket.destroy());
-    return true;
-  });
   await waitFor('the abandoned one to be cleared', () => host.journal.get(abandoned)?.state === 'failed');
   expect(host.journal.get(runId)?.state).toBe('running');
 });

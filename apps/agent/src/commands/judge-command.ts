@@ -1,4 +1,4 @@
-import { commandKinds, commandSchema, type Command, type CommandEnvelope } from '@strideiq/protocol';
+import { actionOf, commandKinds, commandSchema, type Command, type CommandEnvelope } from '@strideiq/protocol';
 import { z } from 'zod';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -30,10 +30,11 @@ export function judgeCommand(host: Host, envelope: CommandEnvelope): Judged | { 
       `This host looks after no database ${databaseId}. Name it in its agent.yaml, or ask the host that does.`,
     );
   }
-  if (!database.allow.some((action) => action === kind)) {
+  const needed = actionOf(kind);
+  if (!database.allow.some((action) => action === needed)) {
     return refusal(
       'ActionNotAllowed',
-      `This host does not allow ${kind} from outside on ${database.name}. Add ${kind} to its \`allow\` in agent.yaml.`,
+      `This host does not allow ${needed} from outside on ${database.name}. Add ${needed} to its \`allow\` in agent.yaml.`,
     );
   }
   return { command: parsed.data, database };

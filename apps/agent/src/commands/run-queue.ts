@@ -154,7 +154,9 @@ export class RunQueue {
         controlPlane,
         clock,
       };
-      await orGivenUp(doRun(work), signal, endingLimitMs);
+      // With two names half handed on nobody else may begin to clear; see in-place/recover.ts.
+      const isSwapping = () => (host.journal.get(command.runId)?.detail.inPlace?.step ?? 'restoring') !== 'restoring';
+      await orGivenUp(doRun(work), signal, endingLimitMs, isSwapping);
     } catch (error) {
       failure = error;
     } finally {
@@ -232,7 +234,17 @@ const calledOff = { code: 'Interrupted', text: 'It was cancelled from outside be
 export function runOf(command: RunCommand, database: DatabaseConfiguration, environment: string): NewRun {
   const { runId, databaseId, commandId } = command;
   const common = { id: runId, environment, database: database.name, databaseId };
-  if (command.kind !== 'restoreFresh') return { ...common, kind: command.kind, detail: { commandId } };
-  const { into, source, backupId } = command.body;
+  if (command.kind === 'backup' || command.kind === 'verify') {
+    return { ...common, kind: command.kind, detail: { commandId } };
+  }
+  if (command.kind === 'restoreUpload') {
+    const { into, key } = command.body;
+    return { ...common, kind: 'restore', detail: { commandId, into, source: key } };
+  }
+  const { source, backupId } = command.body;
+  if (command.kind === 'drill') {
+    return { ...common, kind: 'drill', detail: { commandId, source: source.key, backupId } };
+  }
+  const into = 'into' in command.body ? command.body.into : (database.connection.database ?? database.name);
   return { ...common, kind: 'restore', detail: { commandId, into, source: source.key, backupId } };
 }

@@ -1,9 +1,9 @@
 import { parseBackupName } from '@strideiq/core';
+import type { RestoreKind } from '@strideiq/protocol';
 import { usualRetries, withRetry } from '@strideiq/storage';
 import { sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import { PresignedStore } from '../restore/presigned-store.ts';
-import { runRestore } from '../restore/run-restore.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { inTime } from './in-time.ts';
 import type { Work } from './work.ts';
@@ -11,48 +11,30 @@ import type { Work } from './work.ts';
 /** How long a restore waits for a control plane that is away when it needs URLs of it. */
 const urlsLimitMs = 600_000;
 
-/** `restoreFresh`: a backup of this or another host into a new database on the server of this one. */
-export async function doRestoreFresh(work: Work<'restoreFresh'>): Promise<void> {
-  const { command, database, host, progress, signal } = work;
-  const { runId, commandId, databaseId, body } = command;
-  const { source: from, backupId, sourceDatabaseId, into, trust } = body;
+type RestoreWork = Work<RestoreKind>;
+
+/** Finds the backup that a command names, by a store of this host's file or by URLs that the control plane gives. */
+export async function withSource(work: RestoreWork, use: (source: BackupSource) => Promise<void>): Promise<void> {
+  const { source: from, backupId, sourceDatabaseId } = work.command.body;
   const opened = from.via === 'store' ? await openStore(work, from.storeId) : openByUrl(work, from.key);
   try {
-    const found = await inTime(sourceOf(opened, from.key), opened, findLimitMs(work), signal);
+    const found = await inTime(sourceOf(opened, from.key), opened, findLimitMs(work), work.signal);
     const source = { ...found, databaseId: sourceDatabaseId };
     checkIsBackup(source, backupId);
-    const { journal, key, surroundings, configuration } = host;
-    await runRestore(
-      {
-        environment: configuration.environment,
-        database: database.name,
-        databaseId,
-        source,
-        reference: from.key,
-        maintenance: await host.maintenanceOf(database),
-        into,
-        trustSource: false,
-        trust: trust && { ...trust, asSuperuser: configuration.controlPlane?.trustBackups === true },
-        notes: database.hooks.afterRestore.length > 0 ? [notMasked] : [],
-        asked: { runId, commandId },
-      },
-      { journal, key, now: surroundings.now, progress, signal },
-    );
+    await use(source);
   } finally {
     // A store of the host's file is closed with the host; this one is none.
     if (from.via === 'url') opened.store.close();
   }
 }
 
-const notMasked = 'hooks.afterRestore is not run by this version: the database is as the backup has it, unmasked.';
-
 /** URLs may have to be waited for, and a long manifest is read. */
-function findLimitMs({ command, database }: Work<'restoreFresh'>): number {
+function findLimitMs({ command, database }: RestoreWork): number {
   const { stallLimitMs } = database.dump;
   return command.body.source.via === 'url' ? urlsLimitMs : Math.max(stallLimitMs, 60_000);
 }
 
-async function openStore({ host }: Work<'restoreFresh'>, storeId: string): Promise<OpenedStore> {
+async function openStore({ host }: RestoreWork, storeId: string): Promise<OpenedStore> {
   const opened = await host.openStoreOfId(storeId);
   if (opened) return opened;
   throw new AgentError(
@@ -62,10 +44,7 @@ async function openStore({ host }: Work<'restoreFresh'>, storeId: string): Promi
   );
 }
 
-function openByUrl(
-  { command, controlPlane, clock, host, signal, database }: Work<'restoreFresh'>,
-  key: string,
-): OpenedStore {
+function openByUrl({ command, controlPlane, clock, host, signal, database }: RestoreWork, key: string): OpenedStore {
   const names = parseBackupName(key)?.names;
   if (!names) {
     throw new AgentError(
