@@ -6,6 +6,7 @@ import { Followers } from './api/followers.ts';
 import { openCatalog, type Catalog } from './catalog/open-catalog.ts';
 import { ServerLock } from './catalog/server-lock.ts';
 import type { ControlPlaneConfiguration } from './configuration/index.ts';
+import { PresignRequests } from './copies/presign-requests.ts';
 import { SourceUrls } from './copies/source-urls.ts';
 import { Enrolment } from './enrolment/enrolment.ts';
 import { ControlPlaneError } from './errors.ts';
@@ -108,7 +109,8 @@ export class ControlPlane {
     const liveRuns = new LiveRuns();
     const connections = new AgentConnections({ catalog, now });
     const ownStores = new OwnStores({ configured: stores, env, secrets });
-    const shared = { catalog, now, connections, liveRuns, openOwnStore: ownStores.open, log };
+    const base = { catalog, now, connections, liveRuns, openOwnStore: ownStores.open, log };
+    const shared = { ...base, presigns: new PresignRequests(base) };
     const gateway = new AgentGateway({ ...shared, sourceUrls: new SourceUrls(shared) });
     const parts: ApiParts = {
       catalog,

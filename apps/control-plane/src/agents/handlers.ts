@@ -2,6 +2,7 @@ import type { AgentHandlers } from '@strideiq/protocol';
 import type { Catalog } from '../catalog/open-catalog.ts';
 import { acknowledge } from '../commands/acknowledge.ts';
 import { deliverCommands } from '../commands/deliver-commands.ts';
+import type { PresignRequests } from '../copies/presign-requests.ts';
 import type { SourceUrls } from '../copies/source-urls.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -21,6 +22,7 @@ export interface HandlerParts {
   connections: AgentConnections;
   liveRuns: LiveRuns;
   sourceUrls: SourceUrls;
+  presigns: PresignRequests;
   log: Log;
 }
 
@@ -60,7 +62,7 @@ export function agentHandlers(parts: HandlerParts): AgentHandlers<Connection> {
     progress: async (of, progress) => await beside(of, () => takeProgress(parts, of.agentId, progress)),
     sourceUrls: async (of, { commandId }) =>
       await beside(of, async () => await parts.sourceUrls.urlsFor(of.agentId, commandId)),
-    presigned: async (of, presigned) => await beside(of, () => parts.sourceUrls.answer(of.agentId, presigned)),
+    presigned: async (of, presigned) => await beside(of, () => parts.presigns.answer(of.agentId, presigned)),
     async *commands(of, signal) {
       admit(of);
       yield* deliverCommands(parts, of, signal);

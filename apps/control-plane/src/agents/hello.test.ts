@@ -25,7 +25,7 @@ describe('what a host declares', () => {
       environment: 'production',
       name: 'app',
       agentId: host.agentId,
-      allow: ['backup', 'verify', 'restoreFresh', 'cancel', 'presign'],
+      allow: host.databases[0]?.allow,
       policy: { schedule: '0 3 * * *' },
       declared: true,
     });

@@ -103,7 +103,7 @@ function hadAsked({ agentId }: Played, command: Command): void {
     })
     .run();
   if (runId === null) return;
-  const runKind = kind === 'restoreFresh' ? 'restore' : kind;
+  const runKind = kind.startsWith('restore') ? 'restore' : kind;
   gateway.catalog
     .insert(runs)
     .values({ id: runId, kind: runKind, databaseId, agentId, state: 'dispatched', commandId: id, createdAt: issuedAt })

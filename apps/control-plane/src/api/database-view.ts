@@ -1,6 +1,6 @@
-import { eq } from 'drizzle-orm';
+import { and, desc, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { databases } from '../catalog/schema.ts';
+import { backups, databases, runs } from '../catalog/schema.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
 import { storeSchema, storesOf } from './agent-view.ts';
 import type { ApiParts } from './context.ts';
@@ -27,6 +27,17 @@ export const databaseSchema = z
       .object({ id: z.string(), finishedAt: momentSchema })
       .nullable()
       .describe('The newest that can be restored, as `latest` takes it.'),
+    lastDrill: z
+      .object({
+        runId: z.string(),
+        backupId: z.string(),
+        finishedAt: momentSchema,
+        restoreMs: z.number(),
+        countsAsRto: z.boolean(),
+        dataAgeMs: z.number(),
+      })
+      .nullable()
+      .describe('When a backup of it was last proven to restore, wherever that was.'),
   })
   .meta({ id: 'Database' });
 export type Database = z.infer<typeof databaseSchema>;
@@ -62,8 +73,31 @@ export function databaseOf(
     serverVersion: facts?.serverVersion ?? last?.serverVersion ?? null,
     pgDumpVersion: facts?.pgDumpVersion ?? last?.pgDumpVersion ?? null,
     sizeBytes: facts?.sizeBytes ?? last?.databaseBytes ?? null,
+    lastDrill: lastDrillOf(catalog, row.id),
     lastBackup: last === undefined ? null : { id: last.id, finishedAt: moment(last.hostFinishedAt) },
   };
+}
+
+function lastDrillOf(catalog: ApiParts['catalog'], databaseId: string): Database['lastDrill'] {
+  const run = catalog
+    .select({
+      id: runs.id,
+      backupId: backups.id,
+      outcome: runs.outcome,
+      finishedAt: runs.hostFinishedAt,
+      endedAt: runs.endedAt,
+    })
+    .from(runs)
+    .innerJoin(backups, eq(backups.id, runs.backupId))
+    .where(and(eq(runs.kind, 'drill'), eq(runs.state, 'succeeded'), eq(backups.databaseId, databaseId)))
+    .orderBy(desc(runs.endedAt), desc(runs.id))
+    .limit(1)
+    .get();
+  const drill = run?.outcome?.drill;
+  if (!run || !drill) return null;
+  const { restoreMs, countsAsRto, dataAgeMs } = drill;
+  const finishedAt = moment(run.finishedAt ?? run.endedAt ?? 0);
+  return { runId: run.id, backupId: run.backupId, finishedAt, restoreMs, countsAsRto, dataAgeMs };
 }
 
 /** @throws ControlPlaneError `NotFound` */

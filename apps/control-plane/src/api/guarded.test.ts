@@ -1,5 +1,5 @@
 import { initTRPC } from '@trpc/server';
-import { newId } from '@strideiq/core';
+import { newId, uploadKey } from '@strideiq/core';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -78,6 +78,9 @@ describe('every procedure refuses whoever may not', () => {
       'backups.create': { databaseId },
       'backups.verify': { backupId },
       'restores.create': { backupId, target: { agentId, mode: 'fresh', database: 'restored' } },
+      'drills.create': { databaseId },
+      'uploads.create': { databaseId, sizeBytes: 42 },
+      'uploads.restore': { databaseId, storeId: host.storeId(), key: uploadKey(newId(1)), database: 'restored' },
       'runs.list': { environment },
       'runs.get': { runId },
       'runs.log': { runId },

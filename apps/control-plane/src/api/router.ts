@@ -2,6 +2,7 @@ import { agentsRouter } from './agents.ts';
 import { auditRouter } from './audit.ts';
 import { backupsRouter } from './backups.ts';
 import { databasesRouter } from './databases.ts';
+import { drillsRouter } from './drills.ts';
 import { enrolTokensRouter } from './enrol-tokens.ts';
 import { environmentsRouter } from './environments.ts';
 import { router } from './guarded.ts';
@@ -10,6 +11,7 @@ import { reportsRouter } from './reports.ts';
 import { restoresRouter } from './restores.ts';
 import { runsRouter } from './runs.ts';
 import { systemRouter } from './system.ts';
+import { uploadsRouter } from './uploads.ts';
 
 /**
  * Everything that can be asked of the control plane. `/trpc` serves it to our own clients, `/api/v1` to everyone else.
@@ -20,6 +22,8 @@ export const apiRouter = router({
   databases: databasesRouter,
   backups: backupsRouter,
   restores: restoresRouter,
+  drills: drillsRouter,
+  uploads: uploadsRouter,
   runs: runsRouter,
   keys: keysRouter,
   audit: auditRouter,

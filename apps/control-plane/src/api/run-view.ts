@@ -7,6 +7,19 @@ import type { ApiParts } from './context.ts';
 import { moment, momentSchema } from './moments.ts';
 import { missing } from './owners.ts';
 
+const drillSchema = z.object({
+  backupId: z.string(),
+  rows: z.number(),
+  tables: z.number(),
+  objects: z.number(),
+  restoreMs: z.number().describe('From the first look at the server to a database that was compared.'),
+  countsAsRto: z.boolean().describe('Whether that is the time that a real restore would take.'),
+  dataAgeMs: z.number().describe('How old the newest data were when it began.'),
+  sampledTables: z.number().describe('Tables whose rows were compared with the dump’s one by one.'),
+  sampledRows: z.number(),
+  assertions: z.number().describe('The host’s own, all of which held.'),
+});
+
 export const runSchema = z
   .object({
     id: z.string(),
@@ -40,9 +53,13 @@ export const runSchema = z
         tables: z.number().nullable(),
         rows: z.number().nullable(),
         objects: z.number().nullable(),
+        keptAs: z.string().nullable().describe('Of one in place: what the replaced database is called now.'),
+        undoneAs: z.string().nullable().describe('Where it was taken back: what the restored database is called now.'),
+        safetyBackupId: z.string().nullable().describe('The backup of the replaced database that was made first.'),
       })
       .nullable()
       .describe('What a restore has done.'),
+    drill: drillSchema.nullable().describe('What a drill has shown.'),
     error: z.object({ code: z.string(), text: z.string() }).nullable(),
   })
   .meta({ id: 'Run' });
@@ -65,7 +82,7 @@ export function runsOf({ catalog, liveRuns }: Pick<ApiParts, 'catalog' | 'liveRu
       .map(({ id, name }) => [id, name]),
   );
   return rows.map(({ run, database }) => {
-    const { restore } = run.outcome ?? {};
+    const { restore, drill = null } = run.outcome ?? {};
     return {
       id: run.id,
       kind: run.kind,
@@ -93,7 +110,11 @@ export function runsOf({ catalog, liveRuns }: Pick<ApiParts, 'catalog' | 'liveRu
               tables: restore.tables ?? null,
               rows: restore.rows ?? null,
               objects: restore.objects ?? null,
+              keptAs: restore.keptAs ?? null,
+              undoneAs: restore.undoneAs ?? null,
+              safetyBackupId: restore.safetyBackupId ?? null,
             },
+      drill,
       error: run.errorCode === null ? null : { code: run.errorCode, text: run.error ?? '' },
     };
   });

@@ -128,6 +128,8 @@ export const backups = sqliteTable(
     pgDumpVersion: text('pg_dump_version').notNull(),
     databaseBytes: integer('database_bytes').notNull(),
     hasPrivileges: integer('has_privileges', { mode: 'boolean' }).notNull(),
+    /** Made just before its database was to be replaced: it is nobody's latest. */
+    safety: integer('safety', { mode: 'boolean' }).notNull().default(false),
   },
   (table) => [index('backups_by_database').on(table.databaseId, table.hostFinishedAt)],
 );
@@ -178,8 +180,8 @@ export const runs = sqliteTable(
     errorCode: text('error_code'),
     error: text('error'),
     backupId: text('backup_id'),
-    /** The last report's own words: warnings, what was made or restored. */
-    outcome: text('outcome', { mode: 'json' }).$type<Pick<RunReport, 'warnings' | 'restore'>>(),
+    /** The last report's own words: warnings, what was restored, what a drill has shown. */
+    outcome: text('outcome', { mode: 'json' }).$type<Pick<RunReport, 'warnings' | 'restore' | 'drill'>>(),
     /** What was asked for, for people: backup, target, database. */
     request: text('request', { mode: 'json' }).$type<Record<string, unknown>>(),
   },
@@ -187,6 +189,7 @@ export const runs = sqliteTable(
     index('runs_by_state').on(table.state, table.agentId),
     index('runs_by_database').on(table.databaseId, table.createdAt),
     index('runs_by_created').on(table.createdAt),
+    index('runs_by_kind').on(table.kind, table.state, table.endedAt),
   ],
 );
 

@@ -1,4 +1,4 @@
-import type { CommandKind, CommandOf } from '@strideiq/protocol';
+import { actionOf, type CommandKind, type CommandOf } from '@strideiq/protocol';
 import { and, count, eq, inArray } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { agents, commands, databases } from '../catalog/schema.ts';
@@ -15,8 +15,14 @@ const lifetimeMs: Record<CommandKind, number> = {
   backup: 60 * minuteMs,
   verify: 60 * minuteMs,
   restoreFresh: 60 * minuteMs,
+  restoreTables: 60 * minuteMs,
+  // Whoever asks for it looks on: hours later the database would not be the one that was meant to be replaced.
+  restoreInPlace: 15 * minuteMs,
+  drill: 60 * minuteMs,
+  restoreUpload: 60 * minuteMs,
   cancel: 5 * minuteMs,
   presign: 5 * minuteMs,
+  presignUpload: 5 * minuteMs,
 };
 
 /** What is asked of an agent; holds no secret. */
@@ -95,11 +101,12 @@ function refuseUnwilling(
       'Name it in agent.yaml on that host, and restart the agent.',
     );
   }
-  if (!allow.includes(kind)) {
+  const action = actionOf(kind);
+  if (!allow.includes(action)) {
     throw new ControlPlaneError(
       'ActionNotAllowed',
-      `The host ${host} does not allow ${kind} from afar on the database ${name}.`,
-      `Add ${kind} to \`allow\` of ${name} in agent.yaml on that host, and restart the agent.`,
+      `The host ${host} does not allow ${action} from afar on the database ${name}.`,
+      `Add ${action} to \`allow\` of ${name} in agent.yaml on that host, and restart the agent.`,
     );
   }
   if (!agent.commandKinds.includes(kind)) {

@@ -10,15 +10,24 @@ import { commit, type NewsParts } from '../runs/news.ts';
 
 export interface PresignRequestsParts extends NewsParts {
   now: () => number;
+  /** How long an agent may take to answer. Default 30 s. */
   presignTimeoutMs?: number;
 }
 
-type Body = CommandOf<'presign'>['body'];
+type PresignKind = 'presign' | 'presignUpload';
+
+/** What an agent has signed. */
+interface Signed {
+  /** One for each key, in their order; of an upload, one. */
+  urls: string[];
+  /** What a request has to bear beside them. */
+  headers: Record<string, string>;
+}
 
 interface Waiting {
   agentId: string;
   most: number;
-  answered: (urls: string[]) => void;
+  answered: (signed: Signed) => void;
   failed: (error: ControlPlaneError) => void;
 }
 
@@ -34,20 +43,20 @@ export class PresignRequests {
   }
 
   /**
-   * @returns one URL for each key, in their order
    * @throws ControlPlaneError `PresignFailed`, and as `queueCommand` says
    */
-  async ask(databaseId: string, body: Body): Promise<string[]> {
+  async ask<Kind extends PresignKind>(kind: Kind, databaseId: string, body: CommandOf<Kind>['body']): Promise<Signed> {
     const now = this.#parts.now();
     const commandId = newId(now);
-    const { promise, resolve, reject } = Promise.withResolvers<string[]>();
-    const command = { commandId, kind: 'presign', databaseId, body } as const;
+    const { promise, resolve, reject } = Promise.withResolvers<Signed>();
+    const command = { commandId, kind, databaseId, body };
+    const most = 'keys' in body ? body.keys.length : 1;
     const timer = setTimeout(() => reject(noAnswer(this.#timeoutMs)), this.#timeoutMs);
     try {
       commit(this.#parts, (tx, news) => {
         const agentId = queueCommand(tx, news, command, now);
         // Before the commit tells the agent of it, so that no answer comes too early.
-        this.#waiting.set(commandId, { agentId, most: body.keys.length, answered: resolve, failed: reject });
+        this.#waiting.set(commandId, { agentId, most, answered: resolve, failed: reject });
       });
       return await promise;
     } finally {
@@ -57,14 +66,14 @@ export class PresignRequests {
     }
   }
 
-  /** Only the agent that was asked can answer, and once. */
-  answer(agentId: string, { commandId, urls, error }: Presigned): void {
+  /** Takes an agent's answer. Only the one that was asked can answer, and once. */
+  answer(agentId: string, { commandId, urls, headers = {}, error }: Presigned): void {
     const waiting = this.#waiting.get(commandId);
     if (waiting?.agentId !== agentId) return;
     this.#waiting.delete(commandId);
     if (urls?.length === waiting.most && urls.every(isWebAddress)) {
       this.#end(commandId, 'done');
-      waiting.answered(urls);
+      waiting.answered({ urls, headers });
       return;
     }
     const { code, text } = error ?? { code: 'PresignFailed', text: 'it answered something else than was asked' };
@@ -101,6 +110,6 @@ function presignFailed(what: string): ControlPlaneError {
   return new ControlPlaneError(
     'PresignFailed',
     `${what.replace(/\.$/, '')}.`,
-    'See that host’s log, and that its credentials may read the bucket.',
+    'See that host’s log, and that its credentials may do that in the bucket.',
   );
 }

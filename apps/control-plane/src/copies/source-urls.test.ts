@@ -9,6 +9,7 @@ import { startGateway, type TestGateway } from '../testing/gateway.ts';
 import { bucketStore, TestHost, type TestLink } from '../testing/host.ts';
 import { madeBackup, runBody } from '../testing/reports.ts';
 import { rowsOf } from '../testing/tables.ts';
+import { PresignRequests } from './presign-requests.ts';
 import { SourceUrls } from './source-urls.ts';
 
 let server: S3Server;
@@ -210,7 +211,8 @@ describe('by the source agent', () => {
   });
 
   test('that does not answer in time is waited for no longer, and not asked again later', async () => {
-    const hurried = new SourceUrls({ ...gateway, presignTimeoutMs: 500 });
+    const presigns = new PresignRequests({ ...gateway, presignTimeoutMs: 500 });
+    const hurried = new SourceUrls({ ...gateway, presigns });
     await expect(hurried.urlsFor(target.agentId, commandId)).rejects.toThrow('gave no URLs within 0.5 s');
     const command = await presignCommand();
     await sourceLink.close();

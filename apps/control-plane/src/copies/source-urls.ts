@@ -1,5 +1,5 @@
 import { fixedNames, mostPrefixOwnerBytes, paragraphOf, parsePrefixOwner } from '@strideiq/core';
-import type { CommandOf, Presigned, SourceUrls as Urls } from '@strideiq/protocol';
+import { restoreKinds, type CommandOf, type RestoreKind, type SourceUrls as Urls } from '@strideiq/protocol';
 import { readAll, type Store } from '@strideiq/storage';
 import { and, eq } from 'drizzle-orm';
 import { recordAudit } from '../audit/audit.ts';
@@ -9,7 +9,7 @@ import { ControlPlaneError } from '../errors.ts';
 import { commit, type NewsParts } from '../runs/news.ts';
 import { isOpen } from '../runs/open-states.ts';
 import { copiesOf, isReadable, namesOf, type BackupCopy } from './backup-copies.ts';
-import { PresignRequests } from './presign-requests.ts';
+import type { PresignRequests } from './presign-requests.ts';
 import type { OpenOwnStore } from './own-stores.ts';
 import { whyNoPresign } from './presigning.ts';
 import type { AgentConnections } from '../agents/agent-connections.ts';
@@ -18,8 +18,7 @@ export interface SourceUrlsParts extends NewsParts {
   now: () => number;
   connections: AgentConnections;
   openOwnStore: OpenOwnStore;
-  /** How long an agent may take to answer. Default 30 s. */
-  presignTimeoutMs?: number;
+  presigns: PresignRequests;
 }
 
 /** How long URLs are good for; a restore that takes longer asks for others. */
@@ -40,12 +39,10 @@ interface Source {
 /** URLs by which a restore reads a copy that its host has no store for. They are secrets: never stored, never logged. */
 export class SourceUrls {
   readonly #parts: SourceUrlsParts;
-  readonly #presigns: PresignRequests;
   readonly #asked = new Map<string, { at: number; urls: Promise<Urls> }>();
 
   constructor(parts: SourceUrlsParts) {
     this.#parts = parts;
-    this.#presigns = new PresignRequests(parts);
   }
 
   /**
@@ -65,16 +62,12 @@ export class SourceUrls {
     return await urls;
   }
 
-  /** Takes an agent's answer to `presign`; one that nobody waits for is ignored. */
-  answer(agentId: string, presigned: Presigned): void {
-    this.#presigns.answer(agentId, presigned);
-  }
-
   #sourceOf(agentId: string, commandId: string): Source {
     const { catalog } = this.#parts;
     const ofAgent = and(eq(commands.id, commandId), eq(commands.agentId, agentId));
     const command = catalog.select().from(commands).where(ofAgent).get();
-    if (command?.kind !== 'restoreFresh' || command.runId === null) throw commandUnknown(commandId);
+    const restores = restoreKinds.some((kind) => kind === command?.kind);
+    if (!command || !restores || command.runId === null) throw commandUnknown(commandId);
     const { runId } = command;
     const run = catalog.select().from(runs).where(eq(runs.id, runId)).get();
     if (!run || !isOpen(run.state)) {
@@ -84,7 +77,7 @@ export class SourceUrls {
         'End it on the host.',
       );
     }
-    const { backupId, source } = command.body as CommandOf<'restoreFresh'>['body'];
+    const { backupId, source } = command.body as CommandOf<RestoreKind>['body'];
     const backup = catalog.select().from(backups).where(eq(backups.id, backupId)).get();
     const database = backup && catalog.select().from(databases).where(eq(databases.id, backup.databaseId)).get();
     if (!database) throw copyUnreachable(backupId, ['the catalog does not know it any more']);
@@ -139,7 +132,10 @@ export class SourceUrls {
         throw new ControlPlaneError('PresignFailed', `Its own host cannot be asked: ${whyNot}.`, cure);
       }
       const body = { storeId: store.id, keys, expiresInSeconds };
-      return { by: `agent:${database.agentId}`, urls: await this.#presigns.ask(database.id, body) };
+      return {
+        by: `agent:${database.agentId}`,
+        urls: (await this.#parts.presigns.ask('presign', database.id, body)).urls,
+      };
     };
   }
 

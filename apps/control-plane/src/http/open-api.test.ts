@@ -105,8 +105,10 @@ describe('the description of the API', () => {
     expect(starting.map(({ path }) => path).sort()).toEqual([
       '/backups',
       '/backups/{backupId}/verify',
+      '/drills',
       '/restores',
       '/runs/{runId}/cancel',
+      '/uploads/restore',
     ]);
     for (const { path, operation } of starting) {
       expect(operation.responses['202']?.content['application/json']?.schema).toEqual({

@@ -202,13 +202,25 @@ describe('work', () => {
     }
   });
 
-  test.each(['inPlace', 'tables'])('the mode %s is told to be none of this version', async (mode) => {
-    const target = { agentId: host.agentId, mode, database: 'running_app' };
+  test.each([
+    ['tables without any', { mode: 'tables' }, {}, /name `tables` with the mode tables/],
+    ['tables of another mode', { mode: 'fresh', tables: ['a.b'] }, {}, /name `tables` with the mode tables/],
+    ['a confirmation of nothing', { mode: 'fresh' }, { confirm: 'x' }, /are of the mode inPlace/],
+    ['no confirmation', { mode: 'inPlace' }, {}, /Replacing running_app was not confirmed/],
+    ['another confirmation', { mode: 'inPlace' }, { confirm: 'x' }, /was confirmed by \\"x\\"/],
+    [
+      'a server by its side',
+      { mode: 'inPlace', viaDatabaseId: newId(1) },
+      { confirm: 'x' },
+      /leave `viaDatabaseId` out/,
+    ],
+  ])('a restore with %s is refused', async (_, how, more, why) => {
+    const target = { agentId: host.agentId, database: 'running_app', ...how };
     const { status, body } = await server.rest('POST', '/restores', {
-      body: { backupId: made.backupId, target, confirm: 'x' },
+      body: { backupId: made.backupId, target, ...more },
     });
-    expect({ status, code: body['code'] }).toEqual({ status: 409, code: 'ActionNotAllowed' });
-    expect(body['detail']).toMatch(/does not restore by the mode/);
+    expect({ status, code: body['code'] }).toEqual({ status: 400, code: 'InputInvalid' });
+    expect(JSON.stringify(body)).toMatch(why);
   });
 
   test('a misspelt key of a request is told, never passed over', async () => {

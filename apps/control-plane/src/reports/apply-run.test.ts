@@ -65,6 +65,7 @@ describe('a run', () => {
         hostSnapshotAt: Date.parse(snapshotAt ?? ''),
         hostFinishedAt: gateway.now(),
         recordedAt: gateway.now(),
+        safety: false,
       },
     ]);
     expect(copyRows().map(({ storeId, state, key }) => ({ storeId, state, key }))).toEqual(

@@ -1,6 +1,7 @@
 import { runStates, type RunState } from '@strideiq/core';
 import type { RunReport } from '@strideiq/protocol';
-import { runs } from '../catalog/schema.ts';
+import { and, eq } from 'drizzle-orm';
+import { backups, runs } from '../catalog/schema.ts';
 import { recordBackup } from '../backups/record-backup.ts';
 import { isOpen } from '../runs/open-states.ts';
 import { moveRun, stepsBySaid, type RunRow } from '../runs/move-run.ts';
@@ -23,7 +24,15 @@ export function applyRun(report: Reported, said: RunReport): void {
   const steps = known ? stepsBySaid(known.state, state) : wayTo(state);
   if (steps.length === 0) return;
   const made = said.backup && recordBackup(report, said.backup, { runId, databaseId, ended: !isOpen(state) });
-  moveRun(tx, news, run, steps, { now, ...toldBy(said, made?.warnings ?? []), ...(made ? { backupId: made.id } : {}) });
+  const backupId = made?.id ?? run.backupId ?? drilledOf(report, said);
+  moveRun(tx, news, run, steps, { now, ...toldBy(said, made?.warnings ?? []), backupId });
+}
+
+/** What a drill that the host began by itself has restored: only of its own database, of which it may speak. */
+function drilledOf({ tx }: Reported, { drill, databaseId }: RunReport): string | null {
+  if (drill === undefined) return null;
+  const own = and(eq(backups.id, drill.backupId), eq(backups.databaseId, databaseId));
+  return tx.select({ id: backups.id }).from(backups).where(own).get()?.id ?? null;
 }
 
 /** A run that the host began has passed the states before. */
@@ -48,12 +57,16 @@ function insertNew({ tx, agentId, now }: Reported, { runId, kind, databaseId, co
 }
 
 function toldBy(said: RunReport, warnings: string[]): Partial<RunRow> {
-  const { startedAt, finishedAt, error, restore } = said;
+  const { startedAt, finishedAt, error, restore, drill } = said;
   return {
     hostStartedAt: Date.parse(startedAt),
     ...(finishedAt === undefined ? {} : { hostFinishedAt: Date.parse(finishedAt) }),
     errorCode: error?.code ?? null,
     error: error?.text ?? null,
-    outcome: { warnings: [...said.warnings, ...warnings], ...(restore === undefined ? {} : { restore }) },
+    outcome: {
+      warnings: [...said.warnings, ...warnings],
+      ...(restore === undefined ? {} : { restore }),
+      ...(drill === undefined ? {} : { drill }),
+    },
   };
 }

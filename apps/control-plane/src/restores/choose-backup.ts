@@ -45,7 +45,7 @@ function newestOf(tx: CatalogReader, databaseId: string, now: number): BackupRow
   );
 }
 
-/** The newest that succeeded and of which a good copy is known. */
+/** The newest that succeeded and of which a good copy is known; none that was made just before its database was replaced. */
 export function newestBackup(tx: CatalogReader, databaseId: string, now: number): BackupRow | undefined {
   const moment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
   const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, ['stored', 'verified']));
@@ -56,6 +56,7 @@ export function newestBackup(tx: CatalogReader, databaseId: string, now: number)
       and(
         eq(backups.databaseId, databaseId),
         eq(backups.state, 'succeeded'),
+        eq(backups.safety, false),
         lte(moment, now + clockToleranceMs),
         exists(
           tx

@@ -5,7 +5,7 @@ import { waitFor } from '@strideiq/testkit';
 import { eq } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { audit, backups, copies, runs } from '../catalog/schema.ts';
-import type { RestoreTarget } from '../runs/requests.ts';
+import type { Requester, RestoreTarget } from '../runs/requests.ts';
 import { startGateway, type TestGateway } from '../testing/gateway.ts';
 import { bucketStore, TestHost, type TestLink } from '../testing/host.ts';
 import { madeBackup, runBody } from '../testing/reports.ts';
@@ -37,9 +37,10 @@ beforeEach(async () => {
 });
 afterEach(async () => await gateway.stop());
 
+type NewDatabase = { agentId?: string; database?: string; viaDatabaseId?: string };
 const requester = { keyId: 'key-1' };
 const restore = async (
-  to: Partial<RestoreTarget> = {},
+  to: NewDatabase = {},
   what: { backupId: string } | { databaseId: string; latest: true } = backup,
 ) =>
   await gateway.work.requestRestore(
@@ -149,8 +150,75 @@ describe('a restore', () => {
   });
 });
 
+describe('in place', () => {
+  const replace = async (to: Partial<Extract<RestoreTarget, { mode: 'inPlace' }>> = {}, by: Partial<Requester> = {}) =>
+    await gateway.work.requestRestore(
+      { backupId: backup.backupId },
+      { agentId: source.agentId, mode: 'inPlace', database: 'app', confirm: 'app', ...to },
+      { ...requester, ...by },
+    );
+  const allowed = async () => {
+    source.databases[0]?.allow.push('restoreInPlace');
+    await sourceLink.hello();
+  };
+
+  test('is for the host to allow by name', async () => {
+    const error = await refusal(replace());
+    expect(error?.code).toBe('ActionNotAllowed');
+    expect(error?.cure).toContain('restoreInPlace');
+  });
+
+  test('asks the agent that looks after the database, with its name, and stands in the audit', async () => {
+    await allowed();
+    const { runId } = await replace({ withoutSafetyBackup: true });
+    await waitFor('the command', () => sourceLink.commands.length > 0);
+    const command = commandSchema.parse(sourceLink.commands.at(-1));
+    expect(command).toMatchObject({
+      kind: 'restoreInPlace',
+      runId,
+      databaseId: source.databaseId(),
+      body: { backupId: backup.backupId, confirm: 'app', withoutSafetyBackup: true },
+    });
+    const asked = gateway.catalog.select().from(audit).where(eq(audit.action, 'restore.request')).get();
+    expect(asked?.detail).toMatchObject({ mode: 'inPlace', into: 'app', withoutSafetyBackup: true });
+  });
+
+  test.each([
+    [{ confirm: undefined }, 'not confirmed'],
+    [{ confirm: 'App' }, 'confirmed by "App"'],
+    [{ database: 'other', confirm: 'other' }, 'no database "other"'],
+  ])('with %j is refused', async (to, why) => {
+    await allowed();
+    const error = await refusal(replace(to));
+    expect(error?.code).toBe('InputInvalid');
+    expect(error?.message).toContain(why);
+  });
+
+  test('asked again otherwise by the same key is another request', async () => {
+    await allowed();
+    const by = { idempotencyKey: 'monday' };
+    const first = await replace({}, by);
+    expect(await replace({}, by)).toEqual({ runId: first.runId, repeated: true });
+    expect(await refusal(replace({ withoutSafetyBackup: true }, by))).toMatchObject({ code: 'IdempotencyKeyReused' });
+  });
+});
+
+test('some tables: the command names them', async () => {
+  const target = { agentId: source.agentId, mode: 'tables', database: 'app_2', tables: ['b.c', 'a.b'] } as const;
+  await gateway.work.requestRestore(
+    { backupId: backup.backupId },
+    { ...target, tables: [...target.tables] },
+    requester,
+  );
+  await waitFor('the command', () => sourceLink.commands.length > 0);
+  expect(commandSchema.parse(sourceLink.commands.at(-1))).toMatchObject({
+    kind: 'restoreTables',
+    body: { into: 'app_2', tables: ['b.c', 'a.b'] },
+  });
+});
+
 describe('the copy', () => {
-  const chosen = async (link: TestLink, to: Partial<RestoreTarget> = {}) => {
+  const chosen = async (link: TestLink, to: NewDatabase = {}) => {
     await restore(to);
     return (await received(link)).body.source;
   };

@@ -1,14 +1,16 @@
-import { eq } from 'drizzle-orm';
-import { agents, backups, databases } from '../catalog/schema.ts';
-import { ownStoreIdsOf, whyNoPresign } from '../copies/presigning.ts';
-import { ControlPlaneError } from '../errors.ts';
-import { recordAudit } from '../audit/audit.ts';
+import type { CommandOf, RestoreKind } from '@strideiq/protocol';
+import { ownStoreIdsOf } from '../copies/presigning.ts';
 import { once } from '../runs/once.ts';
 import type { Requested, Requester, RestoreTarget, RestoreWhat } from '../runs/requests.ts';
 import { startRun } from '../runs/start-run.ts';
 import type { WorkRequestsParts } from '../runs/work-requests.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { chooseSource } from './choose-source.ts';
+import {
+  auditElsewhere,
+  chooseBackupAndOwner,
+  chooseRestored,
+  databaseIdOf,
+  type Restored,
+} from './choose-restored.ts';
 import { chooseTarget } from './choose-target.ts';
 
 /** @throws ControlPlaneError as `WorkRequests.requestRestore` says */
@@ -18,46 +20,53 @@ export async function requestRestore(
   target: RestoreTarget,
   requester: Requester,
 ): Promise<Requested> {
-  const { connections } = parts;
   // Opening a store may take a moment, which a transaction has not.
   const ownStoreIds = await ownStoreIdsOf(parts, databaseIdOf(parts, what));
-  const { agentId, mode, database: into, viaDatabaseId } = target;
+  const { agentId, mode, database: into } = target;
   const from = 'backupId' in what ? ['backup', what.backupId] : ['latest', what.databaseId];
-  const asked = ['restore', ...from, agentId, mode, into, viaDatabaseId ?? null];
+  const asked = ['restore', ...from, agentId, mode, into, ...detailsOf(target)];
   return once(parts, requester, asked, (tx, news, ids) => {
-    const backup = chooseBackup(tx, what, ids.now);
-    const source = tx.select().from(databases).where(eq(databases.id, backup.databaseId)).get();
-    const maker = tx.select().from(agents).where(eq(agents.id, backup.agentId)).get();
-    if (!source || !maker) throw noSuchBackup(backup.id);
+    const { backup, source } = chooseBackupAndOwner(tx, what, ids.now);
     const { agent, database } = chooseTarget(tx, target, source.id);
-    const whyNotByAgent = whyNoPresign(tx, connections, source);
-    const chosen = chooseSource(tx, backup.id, agent, { database: source, ownStoreIds, whyNotByAgent });
-    const trust = { manifestSha256: backup.manifestSha256, publicKeyPem: maker.publicKeyPem };
-    const request = { backupId: backup.id, sourceDatabaseId: source.id, agentId, mode, into, storeId: chosen.storeId };
-    const body = { backupId: backup.id, sourceDatabaseId: source.id, source: chosen.source, into, trust };
+    const { restored, storeId, via } = chooseRestored(tx, parts, { backup, source, agent, ownStoreIds });
+    const place = { agentId, mode, into, ...placeDetails(target) };
     const runId = startRun(tx, news, ids, {
       kind: 'restore',
-      command: { kind: 'restoreFresh', databaseId: database.id, body },
+      command: { ...commandFor(target, restored), databaseId: database.id },
       requester,
-      request: { ...request, via: chosen.source.via },
+      request: { backupId: backup.id, sourceDatabaseId: source.id, ...place, storeId, via },
       backupId: backup.id,
     });
-    if (source.environment !== database.environment) {
-      // Whoever answers for the source must see it too.
-      const detail = { runId, databaseId: source.id, into: { environment: database.environment, agentId } };
-      const entry = { actor: requester.keyId, action: 'restore.elsewhere', subject: backup.id, detail };
-      recordAudit(tx, { ...entry, environment: source.environment }, ids.now);
-    }
+    auditElsewhere(tx, { source, database, backupId: backup.id, runId, agentId, requester }, ids.now);
     return runId;
   });
 }
 
-/** Undefined where there is no such backup, which a request that was made before does not mind any more. */
-function databaseIdOf({ catalog }: WorkRequestsParts, what: RestoreWhat): string | undefined {
-  if (!('backupId' in what)) return what.databaseId;
-  return catalog.select({ id: backups.databaseId }).from(backups).where(eq(backups.id, what.backupId)).get()?.id;
+function placeDetails(target: RestoreTarget): Record<string, unknown> {
+  if (target.mode === 'inPlace') return { withoutSafetyBackup: target.withoutSafetyBackup === true };
+  return target.mode === 'tables' ? { tables: target.tables } : {};
 }
 
-function noSuchBackup(backupId: string): ControlPlaneError {
-  return new ControlPlaneError('NotFound', `There is no backup ${backupId}.`, '`strideiq backups` lists them.');
+/** What is asked beside source and place, for one request to be told from another. */
+function detailsOf(target: RestoreTarget): (string | boolean | null)[] {
+  if (target.mode === 'inPlace') return [target.confirm ?? null, target.withoutSafetyBackup ?? false];
+  return [target.viaDatabaseId ?? null, ...(target.tables ?? []).toSorted()];
+}
+
+type RestoreCommandKind = Exclude<RestoreKind, 'drill'>;
+type RestoreCommand = { [Kind in RestoreCommandKind]: Pick<CommandOf<Kind>, 'kind' | 'body'> }[RestoreCommandKind];
+
+function commandFor(target: RestoreTarget, restored: Restored): RestoreCommand {
+  const { database: into } = target;
+  switch (target.mode) {
+    case 'fresh':
+      return { kind: 'restoreFresh', body: { ...restored, into } };
+    case 'tables':
+      return { kind: 'restoreTables', body: { ...restored, into, tables: target.tables ?? [] } };
+    case 'inPlace':
+    default: {
+      const without = target.withoutSafetyBackup === true ? { withoutSafetyBackup: true as const } : {};
+      return { kind: 'restoreInPlace', body: { ...restored, confirm: into, ...without } };
+    }
+  }
 }

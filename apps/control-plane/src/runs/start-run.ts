@@ -10,7 +10,7 @@ import type { WorkIds } from './once.ts';
 import type { Requester } from './requests.ts';
 
 export interface NewRun<Kind extends CommandKind> {
-  kind: 'backup' | 'verify' | 'restore';
+  kind: 'backup' | 'verify' | 'restore' | 'drill';
   command: Omit<NewCommand<Kind>, 'commandId' | 'runId'>;
   requester: Requester;
   /** What was asked for, for people. */

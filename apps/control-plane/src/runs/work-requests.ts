@@ -2,11 +2,24 @@ import type { AgentConnections } from '../agents/agent-connections.ts';
 import type { Catalog } from '../catalog/open-catalog.ts';
 import { requestBackup } from '../backups/request-backup.ts';
 import type { OpenOwnStore } from '../copies/own-stores.ts';
+import type { PresignRequests } from '../copies/presign-requests.ts';
+import { requestDrill } from '../drills/request-drill.ts';
 import { requestRestore } from '../restores/request-restore.ts';
 import { requestVerify } from '../verifies/request-verify.ts';
+import { requestUploadRestore } from '../uploads/request-upload-restore.ts';
+import { uploadUrl, type UploadUrl } from '../uploads/upload-url.ts';
 import { cancelRun } from './cancel-run.ts';
 import type { LiveRuns } from './live-runs.ts';
-import type { BackupRequest, Requested, Requester, RestoreTarget, RestoreWhat, VerifyRequest } from './requests.ts';
+import type {
+  BackupRequest,
+  DrillTarget,
+  Requested,
+  Requester,
+  RestoreTarget,
+  RestoreWhat,
+  UploadRestore,
+  VerifyRequest,
+} from './requests.ts';
 
 export interface WorkRequestsParts {
   catalog: Catalog;
@@ -14,6 +27,7 @@ export interface WorkRequestsParts {
   connections: AgentConnections;
   liveRuns: LiveRuns;
   openOwnStore: OpenOwnStore;
+  presigns: PresignRequests;
 }
 
 /**
@@ -44,6 +58,24 @@ export class WorkRequests {
   /** @throws ControlPlaneError also `InputInvalid`, `BackupNotRestorable`, `CopyUnreachable`, `TargetAmbiguous` */
   async requestRestore(what: RestoreWhat, target: RestoreTarget, requester: Requester): Promise<Requested> {
     return await requestRestore(this.#parts, what, target, requester);
+  }
+
+  /** @throws ControlPlaneError also `InputInvalid`, `BackupNotRestorable`, `CopyUnreachable`, `TargetAmbiguous` */
+  async requestDrill(what: RestoreWhat, target: DrillTarget, requester: Requester): Promise<Requested> {
+    return await requestDrill(this.#parts, what, target, requester);
+  }
+
+  /**
+   * A place for a dump in a bucket of a database, by the rights of its host.
+   * @throws ControlPlaneError also `PresignFailed`
+   */
+  async uploadUrl(what: { databaseId: string; sizeBytes: number }, requester: Requester): Promise<UploadUrl> {
+    return await uploadUrl(this.#parts, what, requester);
+  }
+
+  /** @throws ControlPlaneError also `InputInvalid` */
+  async requestUploadRestore(what: UploadRestore, requester: Requester): Promise<Requested> {
+    return await requestUploadRestore(this.#parts, what, requester);
   }
 
   /**

@@ -7,6 +7,7 @@ import { AgentConnections } from '../agents/agent-connections.ts';
 import { AgentGateway } from '../agents/agent-gateway.ts';
 import { openCatalog, type Catalog } from '../catalog/open-catalog.ts';
 import type { OpenOwnStore } from '../copies/own-stores.ts';
+import { PresignRequests } from '../copies/presign-requests.ts';
 import { SourceUrls } from '../copies/source-urls.ts';
 import { Enrolment } from '../enrolment/enrolment.ts';
 import type { Log } from '../log.ts';
@@ -37,7 +38,8 @@ export async function startGateway(options: TestGatewayOptions = {}) {
   const log: Log = { info: say('info'), warn: say('warn'), error: say('error') };
   const openOwnStore = options.openOwnStore ?? (async () => await Promise.resolve(undefined));
   const connections = new AgentConnections({ catalog, now });
-  const parts = { catalog, now, connections, liveRuns: new LiveRuns(), openOwnStore, log };
+  const base = { catalog, now, connections, liveRuns: new LiveRuns(), openOwnStore, log };
+  const parts = { ...base, presigns: new PresignRequests(base) };
   const sourceUrls = new SourceUrls(parts);
   const gateway = new AgentGateway({ ...parts, sourceUrls });
   const server = createServer((_, response) => response.end('the rest of the control plane'));

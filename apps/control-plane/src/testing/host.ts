@@ -27,7 +27,7 @@ export class TestHost {
   agentId = '';
   credential = '';
   databases: DeclaredDatabase[] = [];
-  commandKinds = ['backup', 'verify', 'restoreFresh', 'cancel', 'presign'];
+  commandKinds = ['backup', 'verify', 'restoreFresh', 'restoreTables', 'restoreInPlace', 'drill', 'cancel', 'presign'];
   /** Beside the stores of its databases. */
   otherStoreIds: string[] = [];
   /** Of its newest report. */
@@ -61,7 +61,7 @@ export class TestHost {
   /** Names a database in the host's file. */
   looksAfter(name: string, more: Partial<DeclaredDatabase> = {}): this {
     const stores = more.stores ?? [this.directory(`/backups/${name}`)];
-    const allow = ['backup', 'verify', 'restoreFresh', 'cancel', 'presign'];
+    const allow = ['backup', 'verify', 'restoreFresh', 'restoreTables', 'drill', 'cancel', 'presign'];
     this.databases.push({ name, allow, policy: { schedule: '0 3 * * *' }, ...more, stores });
     return this;
   }
