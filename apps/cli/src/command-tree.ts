@@ -11,6 +11,7 @@ import { completion, shells } from './completion/completion.ts';
 import { databases } from './databases/list.ts';
 import { enrollToken } from './enrolment/enroll-token.ts';
 import { environments } from './environments/list.ts';
+import { drill } from './drills/drill.ts';
 import { createKey } from './keys/create.ts';
 import { listKeys } from './keys/list.ts';
 import { revokeKey } from './keys/revoke.ts';
@@ -104,19 +105,33 @@ function addWork(program: CommanderCommand, { asking }: Handlers): void {
       asking(options, async (command) => backup(command, database, options)),
     );
   work(program.command('verify <backup>').description("read a backup's copies back, every byte"))
-    .option('--database <database>', 'whose backup, with latest or where names are the same')
+    .option('--database <database>', 'whose backup, with latest and before:TIME or where names are the same')
     .option(...store)
     .action(async (reference: string, options) =>
       asking(options, async (command) => verify(command, reference, options)),
     );
-  work(program.command('restore <backup>').description('restore a backup into a new database, and compare'))
+  work(
+    program
+      .command('restore <backup>')
+      .description('restore a backup into a new database, or in the place of one, and compare'),
+  )
     .option('--into <name>', 'name of the new database')
-    .option('--database <database>', 'whose backup, with latest or where names are the same')
+    .option('--table <schema.name>', 'all definitions, but the rows of this table alone (may be repeated)', collect)
+    .option('--in-place', 'replace the database as a whole; the one that was there is kept under another name')
+    .option('--over <database>', 'with --in-place: replace this one (default: the one that the backup is of)')
+    .option('--no-safety-backup', 'with --in-place: make no backup of the database that is replaced')
+    .option('--yes', 'with --in-place: do not ask')
+    .option('--database <database>', 'whose backup, with latest and before:TIME or where names are the same')
     .option('--agent <agent>', 'the agent that restores (default: the one that looks after the database)')
     .option('--via <database>', "on this database's server, where the agent looks after several")
     .action(async (reference: string, options) =>
       asking(options, async (command) => restore(command, reference, options)),
     );
+  work(program.command('drill <database>').description('test restore: into a scratch database, compare, drop'))
+    .option('--backup <backup>', 'this backup (default: the latest)')
+    .option('--agent <agent>', 'the agent that restores (default: the one that looks after the database)')
+    .option('--via <database>', "on this database's server, where the agent looks after several")
+    .action(async (database: string, options) => asking(options, async (command) => drill(command, database, options)));
   work(program.command('cancel <run>').description('ask the host to end a run and clear what it has begun')).action(
     async (run: string, options) => asking(options, async (command) => cancel(command, run, options)),
   );

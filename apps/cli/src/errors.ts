@@ -43,6 +43,7 @@ const usage = new Set([
   'CredentialsUnusable',
   'KeyUnusable',
   'UsageInvalid',
+  'ReferenceInvalid',
   'NameAmbiguous',
   // as the control plane says it
   'KeyMissing',

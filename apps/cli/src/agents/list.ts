@@ -1,8 +1,8 @@
 import type { Agent } from '@strideiq/control-plane/router';
-import { table } from '@strideiq/terminal';
+import { durationText, table } from '@strideiq/terminal';
 import { listAll } from '../connection/pages.ts';
 import { listed, type ListOptions } from '../listed.ts';
-import { durationText, momentText } from '../moments.ts';
+import { momentText } from '../moments.ts';
 import type { Command } from '../run-command.ts';
 
 /** `agents` */

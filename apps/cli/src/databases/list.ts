@@ -20,7 +20,7 @@ export async function databases({ client, output }: Command, { environment }: Li
 export function databasesTable(items: readonly Database[], agents: readonly Pick<Agent, 'id' | 'hostname'>[]): string {
   const hosts = new Map(agents.map(({ id, hostname }) => [id, hostname]));
   return table(
-    ['DATABASE', 'HOST', 'STATE', 'SERVER', 'SIZE', 'LAST BACKUP', 'ID'],
+    ['DATABASE', 'HOST', 'STATE', 'SERVER', 'SIZE', 'LAST BACKUP', 'LAST DRILL', 'ID'],
     items.map((database) => [
       databaseName(database),
       hosts.get(database.agentId) ?? database.agentId,
@@ -28,6 +28,7 @@ export function databasesTable(items: readonly Database[], agents: readonly Pick
       database.serverVersion ?? '-',
       database.sizeBytes === null ? '-' : prettyBytes(database.sizeBytes),
       momentText(database.lastBackup?.finishedAt ?? null),
+      momentText(database.lastDrill?.finishedAt ?? null),
       database.id,
     ]),
     [4],

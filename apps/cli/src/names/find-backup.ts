@@ -1,20 +1,24 @@
 import type { Backup } from '@strideiq/control-plane/router';
-import { parseBackupName } from '@strideiq/core';
+import { momentOfBefore, parseBackupName } from '@strideiq/core';
 import type { Client } from '../connection/client.ts';
 import { listAll } from '../connection/pages.ts';
 import { CliError } from '../errors.ts';
+import { momentText } from '../moments.ts';
 import { theOne } from './choose.ts';
 import { databaseName, findDatabase } from './find-database.ts';
 import { isId } from './id.ts';
 
 /**
- * The backup that is named by its id, by its object's name, or as the `latest` good one of a database.
- * @param database as people name it; tells apart what has the same name, and is needed with `latest`
- * @throws CliError `NotFound`, `NameAmbiguous`, `UsageInvalid`
+ * The backup that is named by its id, by its object's name, or as a good one of a database: the `latest`, or the newest
+ * whose data are older than the moment of `before:TIME`.
+ * @param database as people name it; tells apart what has the same name, and is needed with the last two
+ * @throws CliError `NotFound`, `NameAmbiguous`, `UsageInvalid`; CoreError `ReferenceInvalid`
  */
 export async function findBackup(client: Client, reference: string, database: string | undefined): Promise<Backup> {
   if (reference === 'latest') return latestOf(client, database);
-  if (isId(reference)) return client.backups.get.query({ backupId: reference });
+  const before = momentOfBefore(reference);
+  if (before) return newestBefore(client, before.getTime(), neededFor(reference, database));
+  if (isId(reference)) return ofDatabase(await client.backups.get.query({ backupId: reference }), client, database);
   const object = objectNameOf(reference);
   const databases =
     database === undefined
@@ -35,12 +39,44 @@ export async function findBackup(client: Client, reference: string, database: st
   });
 }
 
+/** @throws CliError `UsageInvalid` where it is another's */
+async function ofDatabase(backup: Backup, client: Client, database: string | undefined): Promise<Backup> {
+  if (database === undefined) return backup;
+  const { id, environment, name } = await findDatabase(client, database);
+  if (backup.databaseId === id) return backup;
+  const own = databaseName({ ...backup, name: backup.database });
+  throw new CliError(
+    'UsageInvalid',
+    `${backup.id} is a backup of ${own}, and not of ${databaseName({ environment, name })}.`,
+    'Name one of its own: strideiq backups lists them.',
+  );
+}
+
 /** As the control plane sees it: one that a wrong clock dated in the future never counts as the newest. */
 async function latestOf(client: Client, database: string | undefined): Promise<Backup> {
   const { environment, name, lastBackup } = await findDatabase(client, neededFor('latest', database));
   if (lastBackup) return client.backups.get.query({ backupId: lastBackup.id });
   const whole = databaseName({ environment, name });
   throw new CliError('NotFound', `There is no good backup of ${whole}.`, `strideiq backup ${whole} makes one.`);
+}
+
+/** Of those that succeeded and of which a good copy is known. */
+async function newestBefore(client: Client, moment: number, database: string): Promise<Backup> {
+  const { environment, name, id } = await findDatabase(client, database);
+  const { items } = await listAll(async (page) => client.backups.list.query({ ...page, databaseId: id }));
+  const momentOf = ({ snapshotAt, finishedAt }: Backup) => Date.parse(snapshotAt ?? finishedAt);
+  const isGood = ({ state, copies }: Backup) =>
+    state === 'succeeded' && copies.some((copy) => copy.state === 'stored' || copy.state === 'verified');
+  const [newest] = items
+    .filter((backup) => isGood(backup) && momentOf(backup) < moment)
+    .toSorted((one, other) => momentOf(other) - momentOf(one));
+  if (newest) return newest;
+  const whole = databaseName({ environment, name });
+  throw new CliError(
+    'NotFound',
+    `There is no good backup of ${whole} from before ${momentText(new Date(moment).toISOString())}.`,
+    'strideiq backups lists those that there are.',
+  );
 }
 
 /** @throws CliError `UsageInvalid` */
@@ -56,6 +92,6 @@ export function objectNameOf(reference: string): { name: string; database: strin
   throw new CliError(
     'NotFound',
     `${JSON.stringify(reference)} names no backup.`,
-    'A backup is named by its id, by its object (running_app_20260111_030000), or as latest; strideiq backups lists them.',
+    'A backup is named by its id, by its object (running_app_20260111_030000), as latest, or as before:2026-01-11T03:00Z; strideiq backups lists them. A file of this machine is named with its folder: ./dump.sql.gz.',
   );
 }
