@@ -54,6 +54,12 @@ export interface HostOptions {
   moreDatabases?: Record<string, unknown>;
   /** Remote actions; left out: the default. */
   allow?: string[];
+  /** Lines that go below `hooks:`. */
+  hooks?: Record<string, unknown>;
+  /** Lines that go below `drill:`. */
+  drill?: Record<string, unknown>;
+  /** Lines that go below `keepReplaced:`. */
+  keepReplaced?: Record<string, unknown>;
   /** More environment variables of every command. */
   env?: NodeJS.ProcessEnv;
 }
@@ -124,6 +130,9 @@ export class AgentHost {
           connection,
           stores: options.stores ?? ['local', ...Object.keys(withS3)],
           ...(options.allow === undefined ? {} : { allow: options.allow }),
+          ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+          ...(options.drill === undefined ? {} : { drill: options.drill }),
+          ...(options.keepReplaced === undefined ? {} : { keepReplaced: options.keepReplaced }),
           dump: { ...(options.url === undefined ? { pgDump: cluster.clientDir } : {}), ...options.dump },
         },
         ...options.moreDatabases,

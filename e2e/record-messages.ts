@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { createSampleDatabase, startPostgres, startS3, waitFor, type PostgresCluster } from '@strideiq/testkit';
 import { AgentHost, type RunningAgent } from './agent-host.ts';
 import { ControlPlaneServer } from './control-plane-server.ts';
@@ -42,12 +43,14 @@ function nameOfCall({ params }: Frame, connection: number): string | undefined {
     if (kind !== 'run') return kind;
     const state = String(body['state']);
     if (state !== 'succeeded') return `run-${state}`;
+    if (body['drill']) return 'run-drill';
     return body['backup'] ? 'run-backup' : body['restore'] ? 'run-restore' : 'run-verify';
   });
   const order = [
     'copy',
     'run-backup',
     'run-restore',
+    'run-drill',
     'run-cancelled',
     'command',
     'log',
@@ -75,7 +78,10 @@ function write(folder: string, crossed: readonly Crossed[]): string[] {
   return [...written.values()];
 }
 
-/** A backup, a verify, a restore by a store and one by URLs, and a backup that is cancelled. */
+/**
+ * A backup, a verify, a restore by a store and one by URLs, one of a table, one in place, one of an upload, a drill, and a
+ * backup that is cancelled.
+ */
 async function exchange(): Promise<Crossed[]> {
   const cluster = await startPostgres();
   const s3 = await startS3();
@@ -86,16 +92,18 @@ async function exchange(): Promise<Crossed[]> {
   try {
     await createSampleDatabase(cluster, 'running_app', { scaleMb: 1 });
     await cluster.createDatabase('other');
-    await s3.createBucket('backups');
+    await Promise.all(['backups', 'uploads'].map(async (name) => s3.createBucket(name)));
     await controlPlane.start();
     wire = await WireTap.start(controlPlane.port);
     const bucket = { server: s3, endpoint: s3.endpoint, bucket: 'backups' };
+    await cluster.query('postgres', 'CREATE ROLE keeper LOGIN CREATEDB; GRANT pg_read_all_data TO keeper');
     const source = new AgentHost({
       cluster,
       database: 'running_app',
       environment: 'production',
       s3: bucket,
       controlPlane: wire.url,
+      allow: ['backup', 'verify', 'restoreFresh', 'restoreTables', 'restoreInPlace', 'drill', 'presign', 'cancel'],
     });
     const target = new AgentHost({
       cluster,
@@ -104,17 +112,36 @@ async function exchange(): Promise<Crossed[]> {
       controlPlane: wire.url,
       trustBackups: true,
     });
-    hosts.push(source, target);
+    const uploads = new AgentHost({
+      cluster,
+      database: 'running_app',
+      name: 'uploads',
+      environment: 'staging',
+      connection: { user: 'keeper' },
+      s3: { ...bucket, bucket: 'uploads' },
+      controlPlane: wire.url,
+      allow: ['restoreUpload'],
+    });
+    hosts.push(source, target, uploads);
     for (const host of hosts) daemons.push(await controlPlane.enrol(host, wire.url));
     const [from, to] = [await controlPlane.connected(source), await controlPlane.connected(target)];
     const made = await controlPlane.ended(await controlPlane.ask('/backups', { databaseId: from.databaseId }));
     const backupId = String(made['backupId']);
     await controlPlane.ended(await controlPlane.ask(`/backups/${backupId}/verify`, {}));
-    for (const agentId of [from.agentId, to.agentId]) {
-      const into = { agentId, mode: 'fresh', database: `restored_${agentId.slice(-4)}` };
-      const { state } = await controlPlane.ended(await controlPlane.ask('/restores', { backupId, target: into }));
-      if (state !== 'succeeded') throw new Error(`the restore ${state}`);
+    const { agentId } = from;
+    const restores = [
+      { target: { agentId, mode: 'fresh', database: 'restored_here' } },
+      { target: { agentId: to.agentId, mode: 'fresh', database: 'restored_there' } },
+      { target: { agentId, mode: 'tables', database: 'restored_part', tables: ['app.athletes'] } },
+      { target: { agentId, mode: 'inPlace', database: 'running_app' }, confirm: 'running_app' },
+    ];
+    for (const asked of restores) {
+      const { state } = await controlPlane.ended(await controlPlane.ask('/restores', { backupId, ...asked }));
+      if (state !== 'succeeded') throw new Error(`the restore ${state}: ${JSON.stringify(asked)}`);
     }
+    await restoreUpload(controlPlane, (await controlPlane.connected(uploads)).databaseId);
+    const drilled = await controlPlane.ended(await controlPlane.ask('/drills', { databaseId: from.databaseId }));
+    if (drilled.state !== 'succeeded') throw new Error(`the drill ${drilled.state}`);
     await cancelOne(controlPlane, cluster, from.databaseId);
     return wire.crossed;
   } finally {
@@ -127,6 +154,18 @@ async function exchange(): Promise<Crossed[]> {
     await controlPlane.remove();
     await Promise.all([cluster.stop(), s3.stop()]);
   }
+}
+
+async function restoreUpload(controlPlane: ControlPlaneServer, databaseId: string): Promise<void> {
+  const dump = gzipSync('CREATE TABLE public.uploaded (id int);\n--\n-- PostgreSQL database dump complete\n--\n');
+  const asking = { databaseId, sizeBytes: dump.length };
+  const place = await controlPlane.request('POST', '/uploads', { body: asking });
+  const { storeId, key, url } = place.body;
+  const { ok, status } = await fetch(String(url), { method: 'PUT', body: dump });
+  if (!ok) throw new Error(`the upload was answered by ${status}`);
+  const asked = { databaseId, storeId, key, database: 'restored_upload' };
+  const { state, error } = await controlPlane.ended(await controlPlane.ask('/uploads/restore', asked));
+  if (state !== 'succeeded') throw new Error(`the restore of an upload ${state}: ${JSON.stringify(error)}`);
 }
 
 /** One that waits for a table, so that there is time to cancel it. */

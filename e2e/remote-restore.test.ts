@@ -251,7 +251,7 @@ test.each([
       const target = { agentId: ids.production.agentId, mode: 'inPlace', database: 'running_app' };
       return ['/restores', { databaseId: ids.production.databaseId, latest: true, target, confirm: 'running_app' }];
     },
-    'inPlace',
+    'restoreInPlace',
   ],
 ] as const)('%s is refused before anything is made', async (_, request, why) => {
   const before = server.rows('SELECT id FROM runs').length;
