@@ -32,6 +32,7 @@ import { loadSigningKey } from './journal/signing-key.ts';
 import { HostFacts } from './link/host-facts.ts';
 import { Link, type AskControlPlane } from './link/link.ts';
 import { ServerClock } from './link/server-clock.ts';
+import { Scheduler } from './schedule/scheduler.ts';
 import { ProgressBoard } from './progress/progress-board.ts';
 import { maintenanceOf, type Endpoint } from './postgres/endpoint.ts';
 import type { OpenedStore } from './stores/opened-store.ts';
@@ -232,30 +233,42 @@ export class Host {
   }
 }
 
-/** What `run` runs: the line to the control plane and the commands that come over it, on one host. */
-export function composeDaemon(host: Host, { url, events }: { url: string; events: Events }): Daemon {
+/**
+ * What `run` runs on one host: its schedule, the line to the control plane, and the commands that come over it.
+ * @param url of the control plane; left out: there is none
+ */
+export function composeDaemon(host: Host, { url, events }: { url?: string | undefined; events: Events }): Daemon {
   const { configuration, journal, surroundings } = host;
   const { now, secrets } = surroundings;
   const clock = new ServerClock(now);
   const progress = new ProgressBoard();
   const facts = new HostFacts(host, now);
   // Each asks the other: commands come over the line, and a restore asks for URLs over it.
-  const controlPlane: AskControlPlane = { ask: async (...asked) => link.ask(...asked) };
+  const controlPlane: AskControlPlane = {
+    ask: async (...asked) => {
+      if (!link) throw new AgentError('ControlPlaneUnreachable', 'This host has no control plane.');
+      return link.ask(...asked);
+    },
+  };
   const commands = new Commands({ host, events, clock, progress, controlPlane });
-  const link = new Link({
-    configuration,
-    journal,
-    now,
-    clock,
-    commands,
-    progress,
-    facts: async () => facts.current(),
-    events,
-    url,
-    secrets,
-    random: Math.random,
-  });
-  return new Daemon({ journal, link, commands, events });
+  const scheduler = new Scheduler({ host, queue: commands.queue, events });
+  const link: Link | undefined =
+    url === undefined
+      ? undefined
+      : new Link({
+          configuration,
+          journal,
+          now,
+          clock,
+          commands,
+          progress,
+          facts: async () => facts.current(),
+          events,
+          url,
+          secrets,
+          random: Math.random,
+        });
+  return new Daemon({ journal, link, commands, scheduler, events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

@@ -3,6 +3,7 @@ import { writeDump, type DumpResult } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
+import { askedBy } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, type Connection } from '../postgres/connect.ts';
@@ -31,7 +32,7 @@ export async function runBackup(request: BackupRequest, dependencies: BackupDepe
   const { environment, database, databaseId, asked } = request;
   const runId = asked?.runId ?? newId(now());
   const backupId = newId(now());
-  const detail = { backupId, ...(asked ? { commandId: asked.commandId } : {}) };
+  const detail = { backupId, ...askedBy(asked) };
   return journal.record(
     { id: runId, kind: 'backup', environment, database, databaseId, detail },
     async () => {

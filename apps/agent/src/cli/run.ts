@@ -1,6 +1,7 @@
 import { composeDaemon } from '../compose.ts';
 import { takeDaemonLock } from '../daemon/daemon-lock.ts';
 import { eventLines } from '../daemon/events.ts';
+import { isEnrolled } from '../enrolment/credential.ts';
 import { requireEnrolment } from '../enrolment/require-enrolment.ts';
 import type { Command } from './run-command.ts';
 
@@ -17,17 +18,19 @@ export async function run(
     now: surroundings.now,
     write: (line) => void process.stderr.write(line),
   });
-  const { url, credential } = requireEnrolment(configuration, surroundings.secrets);
+  const schedules = Object.values(configuration.databases).some(({ schedule }) => schedule.length > 0);
+  // A host that follows its own schedule needs nobody else; one that does not would do nothing at all.
+  const isAlone = configuration.controlPlane === undefined && schedules && !isEnrolled(configuration.stateDir);
+  const enrolment = isAlone ? undefined : requireEnrolment(configuration, surroundings.secrets);
   const lock = takeDaemonLock(configuration.stateDir);
   try {
     for (const warning of configuration.warnings) events.warn(warning);
-    if (credential.url !== url) {
+    const { url, credential } = enrolment ?? {};
+    if (credential && credential.url !== url) {
       events.warn(`this host enrolled with ${credential.url}, and agent.yaml names ${url}, which is where it connects`);
     }
-    for (const { name, schedule } of Object.values(configuration.databases)) {
-      if (schedule.length > 0)
-        events.warn(`${name}: this version does not follow the schedule; back up by cron until it does`);
-    }
+    if (isAlone)
+      events.info('agent.yaml names no control plane: this host follows its own schedule, and reports to nobody');
     await composeDaemon(host, { url, events }).run(surroundings.signal);
   } finally {
     lock.release();

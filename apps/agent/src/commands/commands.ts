@@ -5,7 +5,7 @@ import type { CommandTaker } from '../link/connection.ts';
 import { doCancel } from './do-cancel.ts';
 import { doPresign } from './do-presign.ts';
 import { envelopeOf, judgeCommand, type Judged } from './judge-command.ts';
-import { RunQueue, type RunQueueParts } from './run-queue.ts';
+import { jobOf, RunQueue, type RunQueueParts } from './run-queue.ts';
 import { isRunCommand } from './work.ts';
 
 /** More than anybody has reason to ask for at a time. */
@@ -90,8 +90,8 @@ export class Commands implements CommandTaker {
       if (run) {
         const text = `The run ${run.id} is in this host's journal already, and was not asked for by this command.`;
         this.#book.end(command.commandId, 'refused', { code: 'RunExists', text });
-      } else if (this.#book.wasCancelled(command.runId)) this.queue.callOff({ command, database });
-      else this.queue.add({ command, database });
+      } else if (this.#book.wasCancelled(command.runId)) this.queue.callOff(jobOf(command, database));
+      else this.queue.add(jobOf(command, database));
       return;
     }
     if (this.#expireIfLate(taken)) return;

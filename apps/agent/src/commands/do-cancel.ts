@@ -5,7 +5,7 @@ import { AgentError } from '../errors.ts';
 import { isThisProcess, signalOwner } from '../journal/process-identity.ts';
 import type { Run } from '../journal/schema.ts';
 import { envelopeOf, judgeCommand } from './judge-command.ts';
-import { runOf, type RunQueue } from './run-queue.ts';
+import { jobOf, runOf, type RunQueue } from './run-queue.ts';
 import { isRunCommand } from './work.ts';
 
 /**
@@ -42,7 +42,7 @@ export function doCancel({
   if (!asked || !judged || 'refusal' in judged || !isRunCommand(judged.command)) return;
   const { environment } = host.configuration;
   const text = 'It was cancelled from outside before it had begun.';
-  journal.callOff(runOf(judged.command, judged.database, environment), { code: 'Interrupted', text });
+  journal.callOff(runOf(jobOf(judged.command, judged.database), environment), { code: 'Interrupted', text });
   journal.commands.end(asked.id, 'done');
 }
 

@@ -8,7 +8,7 @@ import type { RunCommand, Work } from './work.ts';
 export async function doRun({ command, ...work }: Omit<Work, 'command'> & { command: RunCommand }): Promise<void> {
   switch (command.kind) {
     case 'backup':
-      return doBackup({ ...work, command });
+      return doBackup({ ...work, asked: command, storeIds: command.body.storeIds });
     case 'verify':
       return doVerify({ ...work, command });
     case 'restoreFresh':

@@ -12,7 +12,7 @@ import { ServerClock } from '../link/server-clock.ts';
 import { ProgressBoard } from '../progress/progress-board.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
 import { TestAgent } from '../testing/test-agent.ts';
-import { RunQueue, type Job } from './run-queue.ts';
+import { jobOf, RunQueue, type Job } from './run-queue.ts';
 
 /** Clearing waits for a server that says nothing, and then for a file that nobody writes to, as it does for a dead mount. */
 
@@ -97,17 +97,17 @@ const job = (): Job => {
     runId: newId(Date.now()),
     body: { storeIds: [] },
   };
-  return { command, database: databaseOf() };
+  return jobOf(command, databaseOf());
 };
 
 test('a run that begins meanwhile is not taken for an abandoned one', async () => {
   const [first, second] = [job(), job()];
   queue.add(first);
   await waitFor('the clearing to be at the server', () => sockets.size > 0);
-  queue.cancel(first.command.runId);
-  await waitFor('the first to be over', () => !queue.has(first.command.commandId));
+  queue.cancel(first.runId);
+  await waitFor('the first to be over', () => !queue.has(first.command?.commandId ?? ''));
   queue.add(second);
-  const { runId } = second.command;
+  const { runId } = second;
   await waitFor('the second to begin', () => host.journal.get(runId)?.state === 'running');
   // Which brings the clearing to the file.
   [...sockets][0]?.destroy();

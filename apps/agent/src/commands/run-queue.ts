@@ -8,6 +8,7 @@ import type { AskControlPlane } from '../link/link.ts';
 import type { ServerClock } from '../link/server-clock.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
 import { Clearing } from './clearing.ts';
+import { doBackup } from './do-backup.ts';
 import { doRun } from './do-run.ts';
 import { orGivenUp } from './or-given-up.ts';
 import type { RunCommand } from './work.ts';
@@ -20,10 +21,21 @@ export interface RunQueueParts {
   controlPlane: AskControlPlane;
 }
 
-/** A run that was asked for. */
+/** A run that was asked for, or that is due by this host's own schedule. */
 export interface Job {
-  command: RunCommand;
+  runId: string;
+  databaseId: string;
+  kind: RunCommand['kind'];
   database: DatabaseConfiguration;
+  /** What asked for it. */
+  command?: RunCommand;
+  /** The moment of the schedule that it is for, where nobody asked. */
+  dueAt?: number;
+}
+
+export function jobOf(command: RunCommand, database: DatabaseConfiguration): Job {
+  const { runId, databaseId, kind } = command;
+  return { runId, databaseId, kind, database, command };
 }
 
 /** Runs of one host at a time; each has a database of its own. */
@@ -32,7 +44,7 @@ const mostAtOnce = 2;
 /** How long work that was told to end may take to do so in good order. */
 const endingLimitMs = 45_000;
 
-/** Does the runs that were asked for: in their order, one of a database at a time, and few at once. */
+/** Does the runs that were asked for, and those that are due: in their order, one of a database at a time, and few at once. */
 export class RunQueue {
   readonly #parts: RunQueueParts;
   /** In the order in which they came. */
@@ -52,7 +64,17 @@ export class RunQueue {
   /** Whether a command's run waits, or is under way. */
   has(commandId: string): boolean {
     const jobs = [...this.#waiting, ...[...this.#working.values()].map(({ job }) => job)];
-    return jobs.some(({ command }) => command.commandId === commandId);
+    return jobs.some(({ command }) => command?.commandId === commandId);
+  }
+
+  /** Whether that run waits, or is under way. */
+  hasRun(runId: string): boolean {
+    return this.#working.has(runId) || [...this.#waiting].some((job) => job.runId === runId);
+  }
+
+  /** Takes a run back that waits; one that is under way goes on. */
+  withdraw(runId: string): void {
+    for (const job of this.#waiting) if (job.runId === runId) this.#waiting.delete(job);
   }
 
   add(job: Job): void {
@@ -62,19 +84,19 @@ export class RunQueue {
 
   /** Begins what can be begun, and lets go of what has waited for too long. */
   pump(): void {
+    if (this.#stop.signal.aborted) return;
     const serverNow = this.#parts.clock.now();
-    // Whether it may still be begun cannot be told before.
-    if (serverNow === undefined || this.#stop.signal.aborted) return;
     for (const job of this.#waiting) {
       const { command } = job;
-      if (serverNow > Date.parse(command.expiresAt)) this.#expire(job);
-      else if (this.#working.size < mostAtOnce && !this.#busy.has(command.databaseId)) this.#begin(job);
+      // Whether it may still be begun cannot be told before.
+      if (command && serverNow === undefined) continue;
+      if (command && serverNow !== undefined && serverNow > Date.parse(command.expiresAt)) this.#expire(job, command);
+      else if (this.#working.size < mostAtOnce && !this.#busy.has(job.databaseId)) this.#begin(job);
     }
   }
 
-  #expire(job: Job): void {
+  #expire(job: Job, { commandId, runId, kind, expiresAt }: RunCommand): void {
     this.#waiting.delete(job);
-    const { commandId, runId, kind, expiresAt } = job.command;
     const text = `This host could not begin the ${kind} before ${expiresAt}: it was away, or at other work.`;
     const about = { runId, commandId };
     this.#parts.events.warn(text, about);
@@ -106,7 +128,7 @@ export class RunQueue {
       );
       return true;
     }
-    const job = [...this.#waiting].find(({ command }) => command.runId === runId);
+    const job = [...this.#waiting].find((each) => each.runId === runId);
     if (job) this.callOff(job);
     return job !== undefined;
   }
@@ -114,15 +136,14 @@ export class RunQueue {
   /** Ends a run that has not begun, and will not any more. */
   callOff(job: Job): void {
     this.#waiting.delete(job);
-    const { command, database } = job;
     const { journal, configuration } = this.#parts.host;
-    journal.callOff(runOf(command, database, configuration.environment), calledOff);
-    journal.commands.end(command.commandId, 'done');
+    journal.callOff(runOf(job, configuration.environment), calledOff);
+    if (job.command) journal.commands.end(job.command.commandId, 'done');
   }
 
   #begin(job: Job): void {
     this.#waiting.delete(job);
-    const { runId, databaseId } = job.command;
+    const { runId, databaseId } = job;
     const interruption = new AbortController();
     this.#busy.add(databaseId);
     const done = this.#do(job, interruption.signal).finally(() => {
@@ -137,26 +158,21 @@ export class RunQueue {
   /** Never rejects. */
   async #do(job: Job, signal: AbortSignal): Promise<void> {
     const { host, events, progress, controlPlane, clock } = this.#parts;
-    const { command, database } = job;
-    const about = { runId: command.runId, commandId: command.commandId };
+    const { command, database, runId, kind } = job;
+    const about = aboutOf(job);
     const ownHost = host.forWork(signal);
     let failure: unknown;
     try {
       await this.#clear(database, signal);
       signal.throwIfAborted();
-      events.info(`${command.kind} of ${database.name} begins`, about);
-      const work = {
-        command,
-        database,
-        host: ownHost,
-        progress: progress.of(command.runId),
-        signal,
-        controlPlane,
-        clock,
-      };
+      events.info(`${kind} of ${database.name} begins`, about);
+      const work = { database, host: ownHost, progress: progress.of(runId), signal };
+      const run = command
+        ? doRun({ ...work, command, controlPlane, clock })
+        : doBackup({ ...work, asked: { runId, dueAt: job.dueAt } });
       // With two names half handed on nobody else may begin to clear; see in-place/recover.ts.
-      const isSwapping = () => (host.journal.get(command.runId)?.detail.inPlace?.step ?? 'restoring') !== 'restoring';
-      await orGivenUp(doRun(work), signal, endingLimitMs, isSwapping);
+      const isSwapping = () => (host.journal.get(runId)?.detail.inPlace?.step ?? 'restoring') !== 'restoring';
+      await orGivenUp(run, signal, endingLimitMs, isSwapping);
     } catch (error) {
       failure = error;
     } finally {
@@ -167,23 +183,24 @@ export class RunQueue {
 
   #end(job: Job, failure: unknown): void {
     const { host, events } = this.#parts;
-    const { commands } = host.journal;
-    const { command, database } = job;
-    const about = { runId: command.runId, commandId: command.commandId };
-    const run = host.journal.get(command.runId);
+    const { journal } = host;
+    const { command, database, kind } = job;
+    const about = aboutOf(job);
+    const run = journal.get(job.runId);
+    const failed = { code: codeOf(failure), text: paragraphOf(failure) };
     if (run) {
       const why = failure === undefined ? '' : `: ${paragraphOf(failure)}`;
       const ended = runStates.isFinal(run.state as RunState);
       const how = ended ? run.state : 'hangs, and is given up; what it leaves is cleared';
-      const text = `${command.kind} of ${database.name} ${how}${why}`;
+      const text = `${kind} of ${database.name} ${how}${why}`;
       if (run.state === 'succeeded') events.info(text, about);
       else events.warn(text, about);
       this.endFinished();
-    } else if (codeOf(failure) !== 'Interrupted') {
-      const text = paragraphOf(failure);
-      events.warn(`${command.kind} of ${database.name} was not begun: ${text}`, about);
-      commands.end(command.commandId, 'refused', { code: codeOf(failure), text });
-    } else if (commands.wasCancelled(command.runId)) this.callOff(job);
+    } else if (failed.code !== 'Interrupted') {
+      events.warn(`${kind} of ${database.name} was not begun: ${failed.text}`, about);
+      if (command) journal.commands.end(command.commandId, 'refused', failed);
+      else journal.notBegun(runOf(job, host.configuration.environment), failed);
+    } else if (journal.commands.wasCancelled(job.runId)) this.callOff(job);
     // Else this agent stops, and begins it when it is there again.
   }
 
@@ -230,10 +247,15 @@ export class RunQueue {
 
 const calledOff = { code: 'Interrupted', text: 'It was cancelled from outside before it had begun.' };
 
-/** The run of a command that was never begun. */
-export function runOf(command: RunCommand, database: DatabaseConfiguration, environment: string): NewRun {
-  const { runId, databaseId, commandId } = command;
+function aboutOf({ runId, command }: Job): About {
+  return command ? { runId, commandId: command.commandId } : { runId };
+}
+
+/** One that was never begun. */
+export function runOf({ runId, databaseId, database, command }: Job, environment: string): NewRun {
   const common = { id: runId, environment, database: database.name, databaseId };
+  if (!command) return { ...common, kind: 'backup', detail: {} };
+  const { commandId } = command;
   if (command.kind === 'backup' || command.kind === 'verify') {
     return { ...common, kind: command.kind, detail: { commandId } };
   }

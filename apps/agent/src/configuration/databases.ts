@@ -192,6 +192,9 @@ export const databaseSchema = z
       .boolean()
       .default(true)
       .describe('Whether a backup missed while the host was down is made once it is back.'),
+    catchUpLimit: durationSchema
+      .prefault('24h')
+      .describe('A backup missed for longer than this is not made late: the next one of the schedule is.'),
     retention: z
       .record(z.string(), retentionSchema)
       .default({})
@@ -207,7 +210,7 @@ export const databaseSchema = z
       .default(allowedByDefault)
       .describe('What may be asked of this host from outside. Left out: all but restoreInPlace and restoreUpload.'),
   })
-  .transform(({ jitter, ...rest }) => ({ ...rest, jitterMs: jitter }));
+  .transform(({ jitter, catchUpLimit, ...rest }) => ({ ...rest, jitterMs: jitter, catchUpLimitMs: catchUpLimit }));
 
 /** A database that the agent looks after, as the host's file says. */
 export type DatabaseConfiguration = Omit<z.output<typeof databaseSchema>, 'connection'> & {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Commands } from '../commands/commands.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Link } from '../link/link.ts';
+import type { Scheduler } from '../schedule/scheduler.ts';
 import type { Events } from './events.ts';
 
 /** How often what could not be cleared is tried again, and what nobody asks for any more is let go of. */
@@ -11,17 +12,22 @@ const careEveryMs = 60_000;
 /** How often it is seen whether a command that waits has become too old. */
 const pumpEveryMs = 2_000;
 
+/** How often it is seen whether a backup is due. */
+const lookEveryMs = 1_000;
+
 /** How long the last reports are waited for when the daemon stops. */
 const lastWordsMs = 5_000;
 
 export interface DaemonParts {
   journal: Journal;
-  link: Link;
+  /** Left out where there is no control plane. */
+  link: Link | undefined;
   commands: Commands;
+  scheduler: Scheduler;
   events: Events;
 }
 
-/** The agent as long as it runs: the line to the control plane, what comes over it, and what earlier runs have left. */
+/** The agent as long as it runs: its schedule, the line to the control plane, what comes over it, and what earlier runs have left. */
 export class Daemon {
   readonly #parts: DaemonParts;
 
@@ -31,12 +37,14 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events } = this.#parts;
+    const { link, commands, events, scheduler } = this.#parts;
     const over = new AbortController();
+    scheduler.begin();
     const loops = [
-      link.run(over.signal),
+      ...(link ? [link.run(over.signal)] : []),
       this.#every(careEveryMs, stop, async () => this.#care()),
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
+      this.#every(lookEveryMs, stop, async () => scheduler.look()),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);
@@ -48,8 +56,8 @@ export class Daemon {
   }
 
   async #care(): Promise<void> {
-    const { journal, commands } = this.#parts;
-    journal.outbox.prune(true);
+    const { journal, commands, link } = this.#parts;
+    journal.outbox.prune(link !== undefined);
     journal.commands.prune();
     commands.resume();
     await commands.queue.clearIdle();
@@ -67,7 +75,7 @@ export class Daemon {
   async #lastWords(): Promise<void> {
     const { link } = this.#parts;
     const until = performance.now() + lastWordsMs;
-    while (link.isConnected && !link.isDrained && performance.now() < until) await delay(50);
+    while (link?.isConnected === true && !link.isDrained && performance.now() < until) await delay(50);
   }
 }
 

@@ -196,15 +196,9 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  const { schedule, retention } = database;
+  const { retention } = database;
   const { minimumLocalCopies } = host.configuration;
   const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
-    [
-      schedule.length > 0,
-      'schedule',
-      'this version does not follow it, not in `run` either',
-      `Run \`strideiq-agent backup ${database.name}\` from cron or a systemd timer.`,
-    ],
     [
       Object.keys(retention).length > 0 || minimumLocalCopies > 1,
       'retention',

@@ -1,6 +1,7 @@
 import { newId, type Manifest } from '@strideiq/core';
 import type { DrillConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
+import { askedBy } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
 import type { DrillResult } from '../journal/schema.ts';
 import { describeServer, withDatabase } from '../postgres/endpoint.ts';
@@ -55,7 +56,7 @@ export async function runDrill(request: DrillRequest, dependencies: RestoreDepen
     source: reference,
     server: describeServer(maintenance),
     ...(backupId === undefined ? {} : { backupId }),
-    ...(asked ? { commandId: asked.commandId } : {}),
+    ...askedBy(asked),
   };
   const drop = async () => dropScratch(maintenance, runId, scratchDatabase, now);
   return journal.record(

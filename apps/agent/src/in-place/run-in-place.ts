@@ -3,6 +3,7 @@ import type { BackupOutcome } from '../backup/backup-request.ts';
 import { isLockTimeout } from '../backup/dump-process.ts';
 import type { HooksConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
+import { askedBy } from '../journal/journal.ts';
 import { log, loggingPhases } from '../journal/run-log.ts';
 import type { InPlace, InPlaceStep, RunDetail } from '../journal/schema.ts';
 import type { Connection } from '../postgres/connect.ts';
@@ -60,7 +61,7 @@ export async function runInPlace(request: InPlaceRequest, dependencies: RestoreD
     into: live.database,
     server: describeServer(maintenance),
     ...(backupId === undefined ? {} : { backupId }),
-    ...(asked ? { commandId: asked.commandId } : {}),
+    ...askedBy(asked),
   };
   const run = new InPlaceRun(request, { ...dependencies, progress }, runId);
   return aloneAtNames(request, async () =>

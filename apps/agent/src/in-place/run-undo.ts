@@ -1,7 +1,7 @@
 import { newId, paragraphOf } from '@strideiq/core';
 import type { HooksConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import type { Asked } from '../journal/journal.ts';
+import { askedBy, type Asked } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
 import type { InPlace } from '../journal/schema.ts';
 import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
@@ -92,7 +92,7 @@ async function undo(
     server: describeServer(maintenance),
     scratchOid: before.oid,
     inPlace,
-    ...(asked ? { commandId: asked.commandId } : {}),
+    ...askedBy(asked),
   };
   const runHooks = new SwapHooks({ hooks, journal, runId, database, target: name, backupId: undefined });
   const begin = (step: InPlace['step']) => journal.describe(runId, { inPlace: { ...inPlace, step } });

@@ -2,6 +2,7 @@ import { newId, type Manifest } from '@strideiq/core';
 import type { RelationName } from '@strideiq/dump';
 import type { BackupOutcome } from '../backup/backup-request.ts';
 import { AgentError } from '../errors.ts';
+import { askedBy } from '../journal/journal.ts';
 import { log, loggingPhases } from '../journal/run-log.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
@@ -63,7 +64,7 @@ export async function runIntoLive(
     into: live.database,
     server: describeServer(maintenance),
     ...(backupId === undefined ? {} : { backupId }),
-    ...(asked ? { commandId: asked.commandId } : {}),
+    ...askedBy(asked),
   };
   const drop = async () => dropScratch(maintenance, runId, scratchDatabase, now);
   return journal.record(

@@ -2,8 +2,8 @@ import Database from 'better-sqlite3';
 import { AgentError } from '../errors.ts';
 
 /**
- * A lock that is held by a process of whichever container, for as long as that has this object in use, and that the kernel lets go of when that ends, in whatever way:
- * SQLite's own on a file, since Node has no other.
+ * A lock that a process of whichever container holds for as long as it has this object in use, and that the kernel lets go of
+ * when it ends, in whatever way: SQLite's own on a file, since Node has no other.
  */
 export class FileLock {
   readonly #lock: Database.Database;

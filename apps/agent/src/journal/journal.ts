@@ -8,6 +8,7 @@ import type { JournalDatabase } from './open-journal.ts';
 import { Outbox } from './outbox.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
+import { ScheduleBook } from './schedule-book.ts';
 import { runs, seals, type CopyOutcome, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
 export type { Run } from './schema.ts';
@@ -19,10 +20,17 @@ export type Seal = typeof seals.$inferSelect;
 
 export type NewRun = Pick<Run, 'id' | 'kind' | 'environment' | 'database' | 'databaseId'> & { detail: RunDetail };
 
-/** A run that a command asks for: its id was made by the control plane. */
+/** A run whose id was made before it: by the control plane with a command, or by this host with a schedule. */
 export interface Asked {
   runId: string;
-  commandId: string;
+  commandId?: string | undefined;
+  /** The moment of the schedule that it is for, milliseconds since 1970. */
+  dueAt?: number | undefined;
+}
+
+/** What a run's detail says of who asked for it. */
+export function askedBy({ commandId, dueAt }: Partial<Asked> = {}): Pick<RunDetail, 'commandId' | 'dueAt'> {
+  return { ...(commandId === undefined ? {} : { commandId }), ...(dueAt === undefined ? {} : { dueAt }) };
 }
 
 /**
@@ -35,6 +43,7 @@ export class Journal {
   readonly outbox: Outbox;
   readonly commands: CommandBook;
   readonly left: LeftRuns;
+  readonly schedules: ScheduleBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -43,6 +52,7 @@ export class Journal {
     this.outbox = new Outbox(db, now, secrets);
     this.commands = new CommandBook(db, this.outbox, now);
     this.left = new LeftRuns(db, now);
+    this.schedules = new ScheduleBook(db);
   }
 
   /**
@@ -141,6 +151,14 @@ export class Journal {
       const state = runStates.move(run.state, 'cancelling');
       this.#db.update(runs).set({ state }).where(eq(runs.id, runId)).run();
       this.#report(runId);
+    });
+  }
+
+  /** A run that could not even begin. */
+  notBegun(run: NewRun, failure: { code: string; text: string }): void {
+    this.#alone(() => {
+      this.begin(run);
+      this.finish(run.id, 'failed', {}, failure);
     });
   }
 

@@ -49,7 +49,8 @@ export class LeftRuns {
 
   #isAtWork(run: Run, underWay: RunsUnderWay | undefined): boolean {
     // Those of a container that was started anew are known to be dead by this alone.
-    const isDaemons = run.detail.commandId !== undefined || isThisProcess(run.owner);
+    const { commandId, dueAt } = run.detail;
+    const isDaemons = (commandId ?? dueAt) !== undefined || isThisProcess(run.owner);
     if (underWay && isDaemons) return underWay.has(run.id);
     // Its lock tells for sure, also of another container, where an application that was stopped should not wait for a day.
     if (run.detail.inPlace) return FileLock.isHeld(swapLockFile(dirname(this.#db.$client.name), run.databaseId));

@@ -38,6 +38,8 @@ function fill({ $client }: Pick<JournalDatabase, '$client'>): void {
     const columns = $client.pragma(`table_info(${table})`) as TableInfo[];
     for (const row of [1, 2]) {
       const values = columns.map(({ name, type }) => {
+        // Of the reports that stand there.
+        if (name === 'last_seq') return 2;
         if (type === 'INTEGER') return row;
         if (type === 'blob') return Buffer.from(`${row}`);
         return name === 'id' || name === 'run_id' ? `run-${row}` : JSON.stringify({ [name]: row });
@@ -67,7 +69,8 @@ test.each(entries.slice(0, -1))('a journal of $tag keeps every row of every tabl
   }
   // And it works: the migrated one takes what this version writes.
   const journal = new Journal(after, Date.now);
+  const { lastSeq } = journal.outbox.position();
   journal.outbox.write('log', { runId: '0197f2a0-0000-7000-8000-000000000000', lines: [] });
-  expect(journal.outbox.position().lastSeq).toBe(1);
+  expect(journal.outbox.position().lastSeq).toBe(lastSeq + 1);
   journal.close();
 });

@@ -77,6 +77,8 @@ export interface DrillResult {
 export interface RunDetail {
   /** The command that asked for it; none where this host did by itself. */
   commandId?: string;
+  /** The moment of the schedule that the daemon made it for, milliseconds since 1970. */
+  dueAt?: number;
   /** Of a backup that is made, or restored. */
   backupId?: string;
   sealed?: SealedBackup;
@@ -211,3 +213,25 @@ export const commands = sqliteTable(
   },
   (table) => [index('commands_by_state').on(table.state), index('commands_by_run').on(table.runId)],
 );
+
+/** A schedule that is followed, as far as it was seen to. */
+export const schedules = sqliteTable('schedules', {
+  /** Database, line and zone together: a line that is changed is another one. */
+  id: text('id').primaryKey(),
+  seenAt: integer('seen_at').notNull(),
+  moments: text('moments', { mode: 'json' }).$type<number[]>().notNull(),
+});
+
+/** The run that is due of each database, and has not been made yet: a later moment takes the place of an earlier one. */
+export const dueRuns = sqliteTable('due_runs', {
+  databaseId: text('database_id').primaryKey(),
+  kind: text('kind').$type<'backup'>().notNull(),
+  /** The moment that it is for, milliseconds since 1970. */
+  dueAt: integer('due_at').notNull(),
+  /** Of the attempt that is next, or under way. */
+  runId: text('run_id').notNull(),
+  /** From 1. */
+  attempt: integer('attempt').notNull(),
+  /** The attempt is not to begin before. */
+  notBefore: integer('not_before').notNull(),
+});

@@ -37,12 +37,12 @@ export function helloOf(
 }
 
 function declared(configuration: AgentConfiguration, database: DatabaseConfiguration): DeclaredDatabase {
-  const { name, allow, schedule, timezone, jitterMs, catchUp, retention } = database;
+  const { name, allow, schedule, timezone, jitterMs, catchUp, catchUpLimitMs, retention } = database;
   return {
     name,
     stores: storesOf(configuration, database).map(declaredStore),
     allow: [...allow],
-    policy: { schedule, timezone, jitterMs, catchUp, retention },
+    policy: { schedule, timezone, jitterMs, catchUp, catchUpLimitMs, retention },
   };
 }
 

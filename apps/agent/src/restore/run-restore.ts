@@ -1,5 +1,6 @@
 import { newId } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
+import { askedBy } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
 import type { RunDetail } from '../journal/schema.ts';
 import { describeServer } from '../postgres/endpoint.ts';
@@ -35,7 +36,7 @@ export async function runRestore(request: FreshRequest, dependencies: RestoreDep
     source: reference,
     into,
     ...(backupId === undefined ? {} : { backupId }),
-    ...(asked ? { commandId: asked.commandId } : {}),
+    ...askedBy(asked),
   };
   let scratchDatabase: string | undefined;
   return journal.record(

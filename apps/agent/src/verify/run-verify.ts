@@ -1,7 +1,7 @@
 import { newId, paragraphOf, type Manifest } from '@strideiq/core';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
-import type { Asked } from '../journal/journal.ts';
+import { askedBy, type Asked } from '../journal/journal.ts';
 import { log, loggingPhases } from '../journal/run-log.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { reportCopy } from './report-copy.ts';
@@ -35,7 +35,7 @@ export async function runVerify(request: VerifyRequest, dependencies: RunVerifyD
   const { journal } = dependencies;
   const runId = asked?.runId ?? newId(dependencies.now());
   const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
-  const detail = { source: reference, ...(asked ? { commandId: asked.commandId } : {}) };
+  const detail = { source: reference, ...askedBy(asked) };
   return journal.record({ id: runId, kind: 'verify', environment, database, databaseId, detail }, async () => {
     const result: Verification[] = [];
     // Each is told as soon as it is known: a run that is killed has not read the others for nothing.

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { DueMoments, lookAt, newId, runStates, type RunState } from '@strideiq/core';
+import type { RunQueue } from '../commands/run-queue.ts';
+import type { Host } from '../compose.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { Events } from '../daemon/events.ts';
+import type { DueRun } from '../journal/schedule-book.ts';
+import type { Run } from '../journal/schema.ts';
+
+export interface SchedulerParts {
+  host: Host;
+  queue: Pick<RunQueue, 'add' | 'hasRun' | 'withdraw'>;
+  events: Events;
+}
+
+/** Later than this it counts as missed: whoever looks each second is late by no more than a busy machine makes it. */
+const punctualMs = 120_000;
+
+/** Waits before another attempt at what did not come about; after the last of them it is over. */
+const attemptsAfterMs = [60_000, 300_000, 900_000, 1_800_000, 3_600_000];
+
+/** What may be otherwise a little later: the server that is not up yet, somebody else's backup, a store that was away. */
+const passing = new Set([
+  'Interrupted',
+  'AgentDied',
+  'ServerUnreachable',
+  'ConnectionLost',
+  'BackupAlreadyRunning',
+  'LockNotAvailable',
+  'SchemaMoves',
+  'DumpFailed',
+  'DumpHangs',
+  'NoCopyStored',
+  'StoreFailed',
+  'StoreStalled',
+]);
+
+/** One line of one database's schedule. */
+interface FollowedLine {
+  id: string;
+  database: DatabaseConfiguration;
+  line: string;
+  moments: DueMoments;
+}
+
+/**
+ * Has backups made when they are due. What is due stands in the journal until it is made: it is begun at the next start where
+ * this process was killed before, and tried again where it failed for a passing reason. What was missed while nobody looked
+ * is made once, unless that is too long ago. Of a database no more than one waits, whichever moment is the last.
+ */
+export class Scheduler {
+  readonly #parts: SchedulerParts;
+  readonly #lines: FollowedLine[];
+  /** Nothing is due before, unless the clock is set. */
+  #quietFrom = Number.POSITIVE_INFINITY;
+  #quietUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: SchedulerParts) {
+    this.#parts = parts;
+    this.#lines = linesOf(parts.host);
+  }
+
+  /** To be called once, before the first look. */
+  begin(): void {
+    this.#parts.host.journal.schedules.forgetOthers(this.#lines.map(({ id }) => id));
+  }
+
+  /** To be called each second or so. @throws where the journal cannot be written to: nothing was begun then */
+  look(): void {
+    const now = this.#parts.host.surroundings.now();
+    if (now < this.#quietFrom || now >= this.#quietUntil) {
+      for (const line of this.#lines) this.#lookAt(line, now);
+      const next = this.#lines.map(({ moments }) => moments.after(now) ?? Number.POSITIVE_INFINITY);
+      // A delay may come to its end at any moment.
+      const isDelayed = this.#lines.some(({ database }) => database.jitterMs > 0);
+      this.#quietFrom = now;
+      this.#quietUntil = isDelayed ? now : Math.min(...next);
+    }
+    for (const due of this.#parts.host.journal.schedules.due()) this.#seeTo(due, now);
+  }
+
+  /** Whether a moment of a line has come. */
+  #lookAt({ id, database, line, moments }: FollowedLine, now: number): void {
+    const { host, queue, events } = this.#parts;
+    const { schedules } = host.journal;
+    const { jitterMs } = database;
+    const before = schedules.followed(id);
+    if (!before) return schedules.follow(id, { seenAt: now, moments: [] });
+    const delayOf = (moment: number) => delayed(id, moment, jitterMs);
+    const { followed, due } = lookAt(moments, before, now, { delayOf, mostDelayMs: jitterMs });
+    if (due === undefined) {
+      // Seeing to nothing needs no word, but where the clock was set back.
+      if (now < before.seenAt) schedules.follow(id, followed);
+      return;
+    }
+    const dueAt = due + delayOf(due);
+    if (this.#isTooLate(database, dueAt, now)) return schedules.follow(id, followed);
+    const databaseId = host.databaseIdOf(database);
+    const replaced = schedules.due().find((each) => each.databaseId === databaseId);
+    const run = { databaseId, kind: 'backup' as const, dueAt, runId: newId(now), attempt: 1, notBefore: now };
+    schedules.follow(id, followed, run);
+    if (replaced) queue.withdraw(replaced.runId);
+    const how = now - dueAt > punctualMs ? `was missed at ${iso(dueAt)}, and is made now` : `is due (${line})`;
+    events.info(`the backup of ${database.name} ${how}`, { runId: run.runId });
+  }
+
+  /** @returns true where it is not to be made any more, which is said */
+  #isTooLate({ name, catchUp, catchUpLimitMs }: DatabaseConfiguration, dueAt: number, now: number): boolean {
+    const lateMs = now - dueAt;
+    if (lateMs <= (catchUp ? Math.max(catchUpLimitMs, punctualMs) : punctualMs)) return false;
+    const why = catchUp ? 'that is too long ago (catchUpLimit)' : 'it is not to be made late (catchUp)';
+    this.#parts.events.warn(`the backup of ${name} that was due at ${iso(dueAt)} was missed, and ${why}`);
+    return true;
+  }
+
+  /** Brings what is due a step further. */
+  #seeTo(due: DueRun, now: number): void {
+    const { host, queue } = this.#parts;
+    const { journal } = host;
+    const { runId, databaseId, kind, dueAt } = due;
+    if (queue.hasRun(runId)) return;
+    const run = journal.get(runId);
+    // One that was killed has no end yet: whoever clears behind it gives it one.
+    if (run) return runStates.isFinal(run.state as RunState) ? this.#settle(due, run, now) : undefined;
+    const database = host.databaseOfId(databaseId);
+    if (!database || (now - dueAt > punctualMs && this.#isTooLate(database, dueAt, now)))
+      return journal.schedules.done(due);
+    if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {
+      queue.add({ runId, databaseId, kind, database, dueAt });
+    }
+  }
+
+  /** What has become of an attempt. */
+  #settle(due: DueRun, run: Run, now: number): void {
+    const { host, events } = this.#parts;
+    const { schedules, commands } = host.journal;
+    const waitMs = attemptsAfterMs[due.attempt - 1];
+    const isOver = run.state === 'succeeded' || commands.wasCancelled(run.id) || !passing.has(run.errorCode ?? '');
+    if (isOver || waitMs === undefined) return schedules.done(due);
+    schedules.plan({ ...due, runId: newId(now), attempt: due.attempt + 1, notBefore: now + waitMs });
+    events.info(`the backup of ${run.database} is tried again in ${waitMs / 60_000} min`, { runId: run.id });
+  }
+}
+
+/** A clock that was set back does not make anything wait for longer. */
+const longestWaitMs = Math.max(...attemptsAfterMs);
+
+function linesOf(host: Host): FollowedLine[] {
+  return Object.values(host.configuration.databases).flatMap((database) => {
+    const { timezone, schedule } = database;
+    return schedule.map((line) => ({
+      id: `${host.databaseIdOf(database)} ${timezone} ${line}`,
+      database,
+      line,
+      moments: new DueMoments({ line, timezone }),
+    }));
+  });
+}
+
+/** Always the same for a moment, so that nothing has to be remembered of it. */
+function delayed(id: string, moment: number, mostMs: number): number {
+  if (mostMs === 0) return 0;
+  const hash = createHash('sha256').update(`${id} ${moment}`).digest();
+  return Math.floor((hash.readUInt32BE(0) / 2 ** 32) * mostMs);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
