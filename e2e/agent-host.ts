@@ -60,6 +60,8 @@ export interface HostOptions {
   drill?: Record<string, unknown>;
   /** Lines that go below `keepReplaced:`. */
   keepReplaced?: Record<string, unknown>;
+  /** Lines that stand in the database itself, such as `schedule`. */
+  more?: Record<string, unknown>;
   /** More environment variables of every command. */
   env?: NodeJS.ProcessEnv;
 }
@@ -133,6 +135,7 @@ export class AgentHost {
           ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
           ...(options.drill === undefined ? {} : { drill: options.drill }),
           ...(options.keepReplaced === undefined ? {} : { keepReplaced: options.keepReplaced }),
+          ...options.more,
           dump: { ...(options.url === undefined ? { pgDump: cluster.clientDir } : {}), ...options.dump },
         },
         ...options.moreDatabases,

@@ -76,7 +76,9 @@ test('what there is: agents, databases, and names that say which', async () => {
     ],
   });
   const { stdout } = await user.run(['databases', '--environment', 'production']);
-  expect(stdout).toMatch(/^DATABASE +HOST +STATE +SERVER +SIZE +LAST BACKUP +LAST DRILL +ID\nproduction\/running_app +\S+ +ok /);
+  expect(stdout).toMatch(
+    /^DATABASE +HOST +STATE +SERVER +SIZE +LAST BACKUP +LAST DRILL +ID\nproduction\/running_app +\S+ +ok /,
+  );
   expect(stdout).not.toContain('staging');
   expect(await outcome('backup', 'running_app')).toMatchObject({
     code: 2,
