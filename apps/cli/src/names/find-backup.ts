@@ -3,7 +3,6 @@ import { momentOfBefore, parseBackupName } from '@strideiq/core';
 import type { Client } from '../connection/client.ts';
 import { listAll } from '../connection/pages.ts';
 import { CliError } from '../errors.ts';
-import { momentText } from '../moments.ts';
 import { theOne } from './choose.ts';
 import { databaseName, findDatabase } from './find-database.ts';
 import { isId } from './id.ts';
@@ -12,12 +11,12 @@ import { isId } from './id.ts';
  * The backup that is named by its id, by its object's name, or as a good one of a database: the `latest`, or the newest
  * whose data are older than the moment of `before:TIME`.
  * @param database as people name it; tells apart what has the same name, and is needed with the last two
- * @throws CliError `NotFound`, `NameAmbiguous`, `UsageInvalid`; CoreError `ReferenceInvalid`
+ * @throws CliError `NotFound`, `NameAmbiguous`, `UsageInvalid`; CoreError `ReferenceInvalid`; as the control plane says it
  */
 export async function findBackup(client: Client, reference: string, database: string | undefined): Promise<Backup> {
-  if (reference === 'latest') return latestOf(client, database);
+  if (reference === 'latest') return newestOf(client, neededFor(reference, database));
   const before = momentOfBefore(reference);
-  if (before) return newestBefore(client, before.getTime(), neededFor(reference, database));
+  if (before) return newestOf(client, neededFor(reference, database), before);
   if (isId(reference)) return ofDatabase(await client.backups.get.query({ backupId: reference }), client, database);
   const object = objectNameOf(reference);
   const databases =
@@ -53,30 +52,12 @@ async function ofDatabase(backup: Backup, client: Client, database: string | und
 }
 
 /** As the control plane sees it: one that a wrong clock dated in the future never counts as the newest. */
-async function latestOf(client: Client, database: string | undefined): Promise<Backup> {
-  const { environment, name, lastBackup } = await findDatabase(client, neededFor('latest', database));
-  if (lastBackup) return client.backups.get.query({ backupId: lastBackup.id });
-  const whole = databaseName({ environment, name });
-  throw new CliError('NotFound', `There is no good backup of ${whole}.`, `strideiq backup ${whole} makes one.`);
-}
-
-/** Of those that succeeded and of which a good copy is known. */
-async function newestBefore(client: Client, moment: number, database: string): Promise<Backup> {
-  const { environment, name, id } = await findDatabase(client, database);
-  const { items } = await listAll(async (page) => client.backups.list.query({ ...page, databaseId: id }));
-  const momentOf = ({ snapshotAt, finishedAt }: Backup) => Date.parse(snapshotAt ?? finishedAt);
-  const isGood = ({ state, copies }: Backup) =>
-    state === 'succeeded' && copies.some((copy) => copy.state === 'stored' || copy.state === 'verified');
-  const [newest] = items
-    .filter((backup) => isGood(backup) && momentOf(backup) < moment)
-    .toSorted((one, other) => momentOf(other) - momentOf(one));
-  if (newest) return newest;
-  const whole = databaseName({ environment, name });
-  throw new CliError(
-    'NotFound',
-    `There is no good backup of ${whole} from before ${momentText(new Date(moment).toISOString())}.`,
-    'strideiq backups lists those that there are.',
-  );
+async function newestOf(client: Client, database: string, before?: Date): Promise<Backup> {
+  const { id } = await findDatabase(client, database);
+  return client.backups.newest.query({
+    databaseId: id,
+    ...(before === undefined ? {} : { before: before.toISOString() }),
+  });
 }
 
 /** @throws CliError `UsageInvalid` */

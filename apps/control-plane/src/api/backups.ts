@@ -1,8 +1,11 @@
 import { idSchema } from '@strideiq/core';
 import { and, desc, eq, inArray } from 'drizzle-orm';
 import { z } from 'zod';
+import type { Catalog } from '../catalog/open-catalog.ts';
 import { backups, databases } from '../catalog/schema.ts';
-import { backupSchema, backupsOf } from './backup-view.ts';
+import { ControlPlaneError } from '../errors.ts';
+import { newestBackup } from '../restores/choose-backup.ts';
+import { backupSchema, backupsOf, type Backup } from './backup-view.ts';
 import { environmentNameSchema } from './environments.ts';
 import { guarded, router } from './guarded.ts';
 import { environmentsOfBackup, environmentsOfDatabase, missing } from './owners.ts';
@@ -60,14 +63,30 @@ export const backupsRouter = router({
     input: z.strictObject({ backupId: idSchema }),
     output: backupSchema,
     rest: { method: 'GET', path: '/backups/{backupId}', summary: 'One backup with its copies' },
-  }).query(({ ctx: { parts }, input: { backupId } }) => {
-    const rows = parts.catalog
-      .select({ backup: backups, database: databases })
-      .from(backups)
-      .innerJoin(databases, eq(databases.id, backups.databaseId))
-      .where(eq(backups.id, backupId))
-      .all();
-    return backupsOf(parts.catalog, rows)[0] ?? missing('backup', backupId);
+  }).query(({ ctx: { parts }, input: { backupId } }) => backupOf(parts.catalog, backupId)),
+
+  newest: guarded({
+    role: 'viewer',
+    scope: ({ databaseId }, catalog) => environmentsOfDatabase(catalog, databaseId),
+    input: z.strictObject({
+      databaseId: idSchema,
+      before: z.iso.datetime({ offset: true }).optional().describe('Whose data are older than this.'),
+    }),
+    output: backupSchema,
+    rest: {
+      method: 'GET',
+      path: '/databases/{databaseId}/newest-backup',
+      summary: 'The newest good backup of a database, as `latest` takes it',
+    },
+  }).query(({ ctx: { parts }, input: { databaseId, before } }) => {
+    const beforeMs = before === undefined ? undefined : Date.parse(before);
+    const newest = newestBackup(parts.catalog, databaseId, parts.now(), beforeMs);
+    if (newest) return backupOf(parts.catalog, newest.id);
+    throw new ControlPlaneError(
+      'NotFound',
+      `The database ${databaseId} has no good backup${before === undefined ? '' : ` from before ${before}`}.`,
+      '`strideiq backups` lists those that there are.',
+    );
   }),
 
   create: guarded({
@@ -104,3 +123,14 @@ export const backupsRouter = router({
     started(ctx.parts.work.requestVerify({ backupId, ...chosen(storeIds) }, requesterOf(ctx))),
   ),
 });
+
+/** @throws ControlPlaneError `NotFound` */
+function backupOf(catalog: Catalog, backupId: string): Backup {
+  const rows = catalog
+    .select({ backup: backups, database: databases })
+    .from(backups)
+    .innerJoin(databases, eq(databases.id, backups.databaseId))
+    .where(eq(backups.id, backupId))
+    .all();
+  return backupsOf(catalog, rows)[0] ?? missing('backup', backupId);
+}

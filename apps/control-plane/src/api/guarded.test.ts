@@ -75,6 +75,7 @@ describe('every procedure refuses whoever may not', () => {
       'databases.move': { databaseId, agentId },
       'backups.list': { environment },
       'backups.get': { backupId },
+      'backups.newest': { databaseId },
       'backups.create': { databaseId },
       'backups.verify': { backupId },
       'restores.create': { backupId, target: { agentId, mode: 'fresh', database: 'restored' } },

@@ -296,3 +296,29 @@ describe('keys', () => {
     expect((await server.rest('POST', '/enroll-tokens', { body: { environment: '../eu' } })).status).toBe(400);
   });
 });
+
+test('the newest good backup, also from before a moment, and none that was made just before a restore', async () => {
+  const visitor = server.host('production', 'db3', 'newest');
+  const visit = await visitor.connect();
+  const ids: Record<string, string> = {};
+  for (const [snapshotAt, safety] of [
+    ['2026-11-20T03:00:00.000Z', false],
+    ['2026-11-21T03:00:00.000Z', true],
+    ['2026-11-22T03:00:00.000Z', false],
+    ['2026-11-23T03:00:00.000Z', true],
+  ] as const) {
+    const runId = newId(Date.now());
+    const backup = madeBackup(visitor, { snapshotAt, ...(safety ? { safety } : {}) });
+    ids[backup.backupId] = snapshotAt;
+    await visit.send(visitor.report('run', runBody(visitor, runId, 'succeeded', { backup })));
+  }
+  const path = `/databases/${visitor.databaseId()}/newest-backup`;
+  const newest = async (query = '') => ids[String((await server.rest('GET', path + query)).body['id'])];
+  expect(await newest()).toBe('2026-11-22T03:00:00.000Z');
+  expect(await newest('?before=2026-11-22T03:00:00.001Z')).toBe('2026-11-22T03:00:00.000Z');
+  expect(await newest('?before=2026-11-22T03:00:00Z')).toBe('2026-11-20T03:00:00.000Z');
+  const { status, body } = await server.rest('GET', `${path}?before=2026-11-20T03:00:00Z`);
+  expect([status, body['code']]).toEqual([404, 'NotFound']);
+  expect((await server.rest('GET', `${path}?before=yesterday`)).status).toBe(400);
+  await visit.close();
+});

@@ -1,4 +1,4 @@
-import { and, desc, eq, exists, inArray, lte, sql } from 'drizzle-orm';
+import { and, desc, eq, exists, inArray, lt, lte, sql } from 'drizzle-orm';
 import { backups, copies, databases } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 import { ControlPlaneError } from '../errors.ts';
@@ -45,8 +45,16 @@ function newestOf(tx: CatalogReader, databaseId: string, now: number): BackupRow
   );
 }
 
-/** The newest that succeeded and of which a good copy is known; none that was made just before its database was replaced. */
-export function newestBackup(tx: CatalogReader, databaseId: string, now: number): BackupRow | undefined {
+/**
+ * The newest that succeeded and of which a good copy is known; none that was made just before its database was replaced.
+ * @param beforeMs of data that are older than this
+ */
+export function newestBackup(
+  tx: CatalogReader,
+  databaseId: string,
+  now: number,
+  beforeMs?: number,
+): BackupRow | undefined {
   const moment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
   const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, ['stored', 'verified']));
   return tx
@@ -58,6 +66,7 @@ export function newestBackup(tx: CatalogReader, databaseId: string, now: number)
         eq(backups.state, 'succeeded'),
         eq(backups.safety, false),
         lte(moment, now + clockToleranceMs),
+        beforeMs === undefined ? undefined : lt(moment, beforeMs),
         exists(
           tx
             .select({ one: sql`1` })
