@@ -1,16 +1,15 @@
-import { newId, type Manifest } from '@strideiq/core';
+import type { Manifest } from '@strideiq/core';
 import type { DrillConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import { askedBy } from '../journal/journal.ts';
-import { loggingPhases } from '../journal/run-log.ts';
 import type { DrillResult } from '../journal/schema.ts';
-import { describeServer, withDatabase } from '../postgres/endpoint.ts';
+import { withDatabase } from '../postgres/endpoint.ts';
 import { checkFirst } from '../restore/check-first.ts';
 import { dropScratch } from '../restore/drop-scratch.ts';
 import { fillScratch } from '../restore/fill-scratch.ts';
 import { applicationNameOf, onMaintenance } from '../restore/maintenance-session.ts';
 import { Privileges } from '../restore/privileges.ts';
 import type { RestoreDependencies, RestoreRequest } from '../restore/restore-request.ts';
+import { restoreRunOf } from '../restore/restore-run.ts';
 import { outcomeOf, scratchNameOf } from '../restore/run-restore.ts';
 import { Scratch } from '../restore/scratch.ts';
 import { misplacementOf } from '../restore/trust.ts';
@@ -46,21 +45,14 @@ export interface DrillOutcome extends DrillResult {
  * @throws AgentError as a restore, and `RowsDiffer`, `AssertionFailed`
  */
 export async function runDrill(request: DrillRequest, dependencies: RestoreDependencies): Promise<DrillOutcome> {
-  const { environment, database, databaseId, source, reference, asked, maintenance } = request;
-  const { journal, now } = dependencies;
-  const runId = asked?.runId ?? newId(now());
-  const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
-  const backupId = source.found?.manifest.backupId;
+  const { maintenance } = request;
+  const { run, deps } = restoreRunOf(request, dependencies, { kind: 'drill' });
+  const { journal, now } = deps;
+  const runId = run.id;
   const scratchDatabase = scratchNameOf(runId);
-  const detail = {
-    source: reference,
-    server: describeServer(maintenance),
-    ...(backupId === undefined ? {} : { backupId }),
-    ...askedBy(asked),
-  };
   const drop = async () => dropScratch(maintenance, runId, scratchDatabase, now);
   return journal.record(
-    { id: runId, kind: 'drill', environment, database, databaseId, detail },
+    run,
     async () => {
       const result = await drill(request, deps, runId, scratchDatabase);
       const dropped = await drop();

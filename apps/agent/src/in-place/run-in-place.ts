@@ -3,11 +3,10 @@ import type { BackupOutcome } from '../backup/backup-request.ts';
 import { isLockTimeout } from '../backup/dump-process.ts';
 import type { HooksConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import { askedBy } from '../journal/journal.ts';
-import { log, loggingPhases } from '../journal/run-log.ts';
+import { log } from '../journal/run-log.ts';
 import type { InPlace, InPlaceStep, RunDetail } from '../journal/schema.ts';
 import type { Connection } from '../postgres/connect.ts';
-import { describeServer, type Endpoint } from '../postgres/endpoint.ts';
+import type { Endpoint } from '../postgres/endpoint.ts';
 import { checkFirst, type Checked } from '../restore/check-first.ts';
 import { dropScratch } from '../restore/drop-scratch.ts';
 import { fillScratch } from '../restore/fill-scratch.ts';
@@ -15,6 +14,7 @@ import { onMaintenance } from '../restore/maintenance-session.ts';
 import { planOf, type RestorePlan } from '../restore/plan.ts';
 import { Privileges } from '../restore/privileges.ts';
 import type { RestoreDependencies, RestoreOutcome, RestoreRequest } from '../restore/restore-request.ts';
+import { restoreRunOf } from '../restore/restore-run.ts';
 import { outcomeOf, scratchNameOf } from '../restore/run-restore.ts';
 import { checkExcluded } from './excluded.ts';
 import { checkLive, checkSwappable, createOptionsOf, type LiveDatabase, type LiveServer } from './live-database.ts';
@@ -51,27 +51,16 @@ export interface InPlaceOutcome extends RestoreOutcome {
  * @throws AgentError: the name then belongs to the database that had it before
  */
 export async function runInPlace(request: InPlaceRequest, dependencies: RestoreDependencies): Promise<InPlaceOutcome> {
-  const { environment, database, databaseId, source, reference, asked, live, maintenance } = request;
-  const { journal, now } = dependencies;
-  const runId = asked?.runId ?? newId(now());
-  const progress = loggingPhases(journal, runId, dependencies.progress);
-  const backupId = source.found?.manifest.backupId;
-  const detail = {
-    source: reference,
-    into: live.database,
-    server: describeServer(maintenance),
-    ...(backupId === undefined ? {} : { backupId }),
-    ...askedBy(asked),
-  };
-  const run = new InPlaceRun(request, { ...dependencies, progress }, runId);
+  const { run, deps } = restoreRunOf(request, dependencies, { kind: 'restore', into: request.live.database });
+  const replacing = new InPlaceRun(request, deps, run.id);
   return aloneAtNames(request, async () =>
-    journal.record(
-      { id: runId, kind: 'restore', environment, database, databaseId, detail },
+    deps.journal.record(
+      run,
       async () => {
-        const result = await run.run();
+        const result = await replacing.run();
         return { result, detail: outcomeOf(result) };
       },
-      async () => run.cleanUp(),
+      async () => replacing.cleanUp(),
     ),
   );
 }

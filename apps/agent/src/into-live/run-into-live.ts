@@ -1,17 +1,17 @@
-import { newId, type Manifest } from '@strideiq/core';
+import type { Manifest } from '@strideiq/core';
 import type { RelationName } from '@strideiq/dump';
 import type { BackupOutcome } from '../backup/backup-request.ts';
 import { AgentError } from '../errors.ts';
-import { askedBy } from '../journal/journal.ts';
-import { log, loggingPhases } from '../journal/run-log.ts';
+import { log } from '../journal/run-log.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
-import { describeServer, withDatabase, type Endpoint } from '../postgres/endpoint.ts';
+import { withDatabase, type Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { checkFirst } from '../restore/check-first.ts';
 import { dropScratch } from '../restore/drop-scratch.ts';
 import { fillScratch } from '../restore/fill-scratch.ts';
 import { applicationNameOf } from '../restore/maintenance-session.ts';
 import type { RestoreDependencies, RestoreRequest } from '../restore/restore-request.ts';
+import { restoreRunOf } from '../restore/restore-run.ts';
 import { scratchNameOf } from '../restore/run-restore.ts';
 import { Scratch } from '../restore/scratch.ts';
 import { withoutCron } from '../restore/left-out.ts';
@@ -53,22 +53,14 @@ export async function runIntoLive(
   request: IntoLiveRequest,
   dependencies: RestoreDependencies,
 ): Promise<IntoLiveOutcome> {
-  const { environment, database, databaseId, source, reference, asked, maintenance, live } = request;
-  const { journal, now } = dependencies;
-  const runId = asked?.runId ?? newId(now());
-  const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
-  const backupId = source.found?.manifest.backupId;
+  const { maintenance, live } = request;
+  const { run, deps } = restoreRunOf(request, dependencies, { kind: 'restore', into: live.database });
+  const { journal, now } = deps;
+  const runId = run.id;
   const scratchDatabase = scratchNameOf(runId);
-  const detail = {
-    source: reference,
-    into: live.database,
-    server: describeServer(maintenance),
-    ...(backupId === undefined ? {} : { backupId }),
-    ...askedBy(asked),
-  };
   const drop = async () => dropScratch(maintenance, runId, scratchDatabase, now);
   return journal.record(
-    { id: runId, kind: 'restore', environment, database, databaseId, detail },
+    run,
     async () => {
       const result = await bringIn(request, deps, runId, scratchDatabase);
       const dropped = await drop();

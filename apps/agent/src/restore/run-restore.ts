@@ -1,9 +1,6 @@
 import { newId } from '@strideiq/core';
 import { AgentError } from '../errors.ts';
-import { askedBy } from '../journal/journal.ts';
-import { loggingPhases } from '../journal/run-log.ts';
 import type { RunDetail } from '../journal/schema.ts';
-import { describeServer } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { checkFirst, type Checked } from './check-first.ts';
 import { dropScratch } from './drop-scratch.ts';
@@ -12,6 +9,7 @@ import { onMaintenance } from './maintenance-session.ts';
 import { planOf, type RestorePlan } from './plan.ts';
 import { Privileges } from './privileges.ts';
 import type { RestoreDependencies, RestoreOutcome, RestoreRequest } from './restore-request.ts';
+import { restoreRunOf } from './restore-run.ts';
 import { checkTarget, localeOptions, type TargetServer } from './target.ts';
 
 export interface FreshRequest extends RestoreRequest {
@@ -27,32 +25,25 @@ export interface FreshRequest extends RestoreRequest {
  * @throws AgentError; no database of this run is left then
  */
 export async function runRestore(request: FreshRequest, dependencies: RestoreDependencies): Promise<RestoreOutcome> {
-  const { environment, database, databaseId, source, reference, into, asked, maintenance } = request;
-  const { journal, now } = dependencies;
-  const runId = asked?.runId ?? newId(now());
-  const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
-  const backupId = source.found?.manifest.backupId;
-  const detail = {
-    source: reference,
-    into,
-    ...(backupId === undefined ? {} : { backupId }),
-    ...askedBy(asked),
-  };
+  const { into, maintenance } = request;
+  const { run, deps } = restoreRunOf(request, dependencies, { kind: 'restore', into });
+  const { journal, now } = deps;
   let scratchDatabase: string | undefined;
   return journal.record(
-    { id: runId, kind: 'restore', environment, database, databaseId, detail },
+    run,
     async () => {
+      const runId = run.id;
       const checked = await checkFirst(request, deps, runId, async (connection, manifest) =>
         checkTarget(connection, into, manifest),
       );
       scratchDatabase = scratchNameOf(runId);
-      journal.describe(runId, { scratchDatabase, server: describeServer(maintenance) });
+      journal.describe(runId, { scratchDatabase });
       const restored = await restoreInto({ ...checked, request, deps, scratchDatabase, runId });
       const result = { ...restored, notes: [...restored.notes, ...((await request.release?.()) ?? [])] };
       return { result, detail: outcomeOf(result) };
     },
     async () => {
-      const dropped = scratchDatabase === undefined ? {} : await dropScratch(maintenance, runId, scratchDatabase, now);
+      const dropped = scratchDatabase === undefined ? {} : await dropScratch(maintenance, run.id, scratchDatabase, now);
       return { ...dropped, warnings: [...(dropped.warnings ?? []), ...((await request.release?.()) ?? [])] };
     },
   );
