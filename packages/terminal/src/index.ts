@@ -1,4 +1,4 @@
-export { ask, canAsk } from './ask.ts';
+export { confirmName } from './confirm.ts';
 export { durationText } from './duration.ts';
 export { Output, type OutputOptions } from './output.ts';
 export { parseArguments } from './parse-arguments.ts';

@@ -1,10 +1,9 @@
-import { table } from '@strideiq/terminal';
+import { confirmName, table } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
 import { AgentError } from '../errors.ts';
 import { dropKept } from '../in-place/kept-databases.ts';
 import { namesOfHost, withKept } from '../in-place/prune-replaced.ts';
 import { aloneAtNames } from '../in-place/swap-lock.ts';
-import { confirm } from './confirm.ts';
 import { databaseOf, type Command } from './run-command.ts';
 
 /** `restore kept [DATABASE]`: the databases that restores in place have replaced, and are still there. */
@@ -43,7 +42,8 @@ export async function restoreDrop(
         '`strideiq-agent restore kept` lists them; any other database is not for this program to drop.',
       );
     }
-    await confirm(command, name, options.yes ?? false, `Dropping the database ${name} for good`);
+    const { signal } = command.surroundings;
+    if (options.yes !== true) await confirmName(name, `Dropping the database ${name} for good`, signal);
     await aloneAtNames(namesOfHost(command.host, database), async () => dropKept(connection, found));
   });
   command.output.result({ dropped: [name] }, `Dropped ${name}.`);

@@ -1,6 +1,6 @@
+import { confirmName } from '@strideiq/terminal';
 import { findUndo, runUndo } from '../in-place/run-undo.ts';
 import { clearFirst } from './clear-first.ts';
-import { confirm } from './confirm.ts';
 import { databaseOf, type Command } from './run-command.ts';
 
 /** `restore undo [DATABASE]`: takes the newest restore in place back. */
@@ -24,7 +24,7 @@ export async function restoreUndo(
   const deps = { journal, key, now: surroundings.now, progress, signal: surroundings.signal };
   const undone = await findUndo(request, deps);
   const { database: live, keptAs } = undone.detail.inPlace;
-  await confirm(command, live, options.yes ?? false, `Giving ${live} back to ${keptAs}`);
+  if (options.yes !== true) await confirmName(live, `Giving ${live} back to ${keptAs}`, surroundings.signal);
   const outcome = await runUndo(request, deps, undone);
   output.result(
     outcome,

@@ -1,3 +1,4 @@
+import { confirmName } from '@strideiq/terminal';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
@@ -11,7 +12,6 @@ import { planRestore, runRestore } from '../restore/run-restore.ts';
 import type { Wanted } from '../restore/selection.ts';
 import { keepStandardInput } from '../restore/standard-input.ts';
 import { clearFirst } from './clear-first.ts';
-import { confirm } from './confirm.ts';
 import { sourceOfReference } from './reference.ts';
 import { describePlan } from './restore-plan.ts';
 import type { Command } from './run-command.ts';
@@ -156,7 +156,7 @@ async function restoreInPlace(what: What, options: Asked): Promise<number> {
     return 0;
   }
   const { database: name } = request.live;
-  await confirm(command, name, options.yes ?? false, `Replacing the database ${name}`);
+  if (options.yes !== true) await confirmName(name, `Replacing the database ${name}`, deps.signal);
   const began = performance.now();
   const outcome = await runInPlace(request, deps);
   const { keptAs, safetyBackupId } = outcome;
@@ -178,7 +178,8 @@ async function restoreIntoLive(what: What, options: Asked): Promise<number> {
   const tables = wanted?.tables ?? [];
   if (replaces) {
     const named = tables.join(', ');
-    await confirm(command, live.database, options.yes ?? false, `Replacing the rows of ${named} in ${live.database}`);
+    const deed = `Replacing the rows of ${named} in ${live.database}`;
+    if (options.yes !== true) await confirmName(live.database, deed, deps.signal);
   }
   const isSafe = replaces && (options.safetyBackup ?? true);
   const began = performance.now();

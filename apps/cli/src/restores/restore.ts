@@ -1,3 +1,4 @@
+import { confirmName } from '@strideiq/terminal';
 import { CliError } from '../errors.ts';
 import { findAgent } from '../names/find-agent.ts';
 import { findBackup, neededFor } from '../names/find-backup.ts';
@@ -5,7 +6,6 @@ import { databaseName, findDatabase } from '../names/find-database.ts';
 import type { Command } from '../run-command.ts';
 import { onlyOnce, started } from '../runs/started.ts';
 import { isFile, restoreFile } from '../uploads/restore-file.ts';
-import { confirmName } from './confirm-name.ts';
 
 export interface RestoreOptions {
   into?: string;
@@ -103,7 +103,7 @@ async function restoreInPlace(command: Command, reference: string, options: Rest
   const { connected, hostname } = await client.agents.get.query({ agentId: replaced.agentId });
   const { name } = replaced;
   const what = `Replacing ${databaseName(replaced)} on ${hostname} by ${source.text}`;
-  if (!yes) await confirmName(command, name, what);
+  if (!yes) await confirmName(name, what, command.signal);
   const asked = await client.restores.create.mutate(
     {
       ...source.named,
