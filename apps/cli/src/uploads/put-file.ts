@@ -2,13 +2,9 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { setTimeout as delay } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { CliError } from '../errors.ts';
-
-/** How long an answer may follow a connection that was cut. */
-const answerGraceMs = 500;
 
 /** What S3 takes in one request (S3 User Guide, "Uploading objects"). */
 const mostBytes = 5 * 1024 ** 3;
@@ -49,26 +45,20 @@ export async function putFile(
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve).once('error', reject);
   });
-  let sent = 0;
-  const file = createReadStream(path, { highWaterMark: 1 << 20 });
-  file.on('data', (bytes) => {
-    sent += bytes.length;
-    tell(sent);
-  });
+  const file = createReadStream(path, { highWaterMark: 1 << 20, end: size - 1 });
   try {
-    const sending = pipeline(file, request).then(() => answered);
+    const failed = pipeline(file, (pieces: AsyncIterable<Buffer>) => counted(pieces, size, tell), request).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     // A bucket that refuses may do so before it has heard all, and then hang up: what it says is the better reason.
-    sending.catch(() => undefined);
-    const response = await Promise.race([answered, sending]).catch(async (error: unknown) => {
-      const late = await Promise.race([answered.catch(() => undefined), delay(answerGraceMs, undefined)]);
-      if (late) return late;
-      throw error;
+    const response = await answered.catch(async (error: unknown) => {
+      throw (await failed) ?? error;
     });
     const words = await text(response);
     if (response.statusCode === 200) return;
     throw new Error(`it answered ${response.statusCode}: ${words.slice(0, 300)}`);
   } catch (cause) {
-    file.destroy();
     request.destroy();
     signal.throwIfAborted();
     throw new CliError(
@@ -78,4 +68,19 @@ export async function putFile(
       { cause },
     );
   }
+}
+
+/** The bucket would wait for what a file has lost since it was looked at. */
+async function* counted(
+  pieces: AsyncIterable<Buffer>,
+  size: number,
+  tell: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let sent = 0;
+  for await (const piece of pieces) {
+    sent += piece.length;
+    tell(sent);
+    yield piece;
+  }
+  if (sent < size) throw new Error(`the file has ${sent} bytes by now, and had ${size}`);
 }
