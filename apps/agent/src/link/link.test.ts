@@ -1,4 +1,5 @@
 import { CodedError, newId } from '@strideiq/core';
+import { commandKinds } from '@strideiq/protocol';
 import { startTcpProxy, waitFor, type TcpProxy } from '@strideiq/testkit';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -46,18 +47,7 @@ describe('a connection', () => {
     expect(hello).toMatchObject({
       protocol: { min: 1, max: 1 },
       lastSeq: 3,
-      commandKinds: [
-        'backup',
-        'verify',
-        'restoreFresh',
-        'restoreTables',
-        'restoreInPlace',
-        'drill',
-        'restoreUpload',
-        'cancel',
-        'presign',
-        'presignUpload',
-      ],
+      commandKinds: [...commandKinds],
       databases: [{ name: 'app', stores: [{ name: 'local', type: 'directory', location: agent.backups }] }],
     });
     expect(hello?.reachableStoreIds).toEqual(hello?.databases[0]?.stores.map(({ storeId }) => storeId));
