@@ -18,20 +18,29 @@ const findLimitMs = 60_000;
  */
 export async function doRestoreUpload(work: Work<'restoreUpload'>): Promise<void> {
   const { command, database, host, progress, signal } = work;
-  const { runId, commandId, databaseId, body } = command;
+  const { body } = command;
   const { journal, key, surroundings, configuration } = host;
   const stores = await host.storesOf(database, storeNamesOf(configuration, database, [body.storeId]));
   const [opened] = stores;
   if (!opened) throw new Error('a name without a store');
+  let request: FreshRequest;
   try {
-    await checkNotOwner(work);
+    request = await requestOf(work, opened);
   } catch (error) {
+    // Where that is not allowed a later upload sweeps it.
     await removed(opened, body.key);
     throw error;
   }
+  await runRestore(request, { journal, key, now: surroundings.now, progress, signal });
+}
+
+async function requestOf(work: Work<'restoreUpload'>, opened: OpenedStore): Promise<FreshRequest> {
+  const { command, database, host, signal } = work;
+  const { runId, commandId, databaseId, body } = command;
+  await checkNotOwner(work);
   const found = await inTime(sourceOf(opened, body.key), opened, findLimitMs, signal);
-  const request: FreshRequest = {
-    environment: configuration.environment,
+  return {
+    environment: host.configuration.environment,
     database: database.name,
     databaseId,
     // What stands beside it is no manifest of anybody's.
@@ -45,7 +54,6 @@ export async function doRestoreUpload(work: Work<'restoreUpload'>): Promise<void
     into: body.into,
     release: async () => removed(opened, body.key),
   };
-  await runRestore(request, { journal, key, now: surroundings.now, progress, signal });
 }
 
 /** @returns what there is to tell: agents need no right to delete in a bucket for anything else */
