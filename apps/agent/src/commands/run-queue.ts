@@ -3,7 +3,7 @@ import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { About, Events } from '../daemon/events.ts';
 import { AgentError } from '../errors.ts';
-import type { NewRun } from '../journal/journal.ts';
+import { askedBy, type NewRun } from '../journal/journal.ts';
 import type { AskControlPlane } from '../link/link.ts';
 import type { ServerClock } from '../link/server-clock.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
@@ -252,9 +252,9 @@ function aboutOf({ runId, command }: Job): About {
 }
 
 /** One that was never begun. */
-export function runOf({ runId, databaseId, database, command }: Job, environment: string): NewRun {
+export function runOf({ runId, databaseId, database, command, dueAt }: Job, environment: string): NewRun {
   const common = { id: runId, environment, database: database.name, databaseId };
-  if (!command) return { ...common, kind: 'backup', detail: {} };
+  if (!command) return { ...common, kind: 'backup', detail: askedBy({ dueAt }) };
   const { commandId } = command;
   if (command.kind === 'backup' || command.kind === 'verify') {
     return { ...common, kind: command.kind, detail: { commandId } };

@@ -70,16 +70,13 @@ function reportedDrill({ detail }: Run): ReportedDrill | undefined {
   return drill && backupId !== undefined ? { backupId, rows, tables, objects, ...drill } : undefined;
 }
 
-/** Whether a restore in place has handed the names on. */
-function isOver({ inPlace }: Run['detail']): boolean {
-  return inPlace?.step === 'afterSwap';
-}
-
-function reportedRestore({ kind, detail }: Run): ReportedRestore | undefined {
+function reportedRestore({ kind, state, errorCode, detail }: Run): ReportedRestore | undefined {
   const { backupId, source, into, tables, rows, objects, inPlace } = detail;
   if (kind !== 'restore' || source === undefined || into === undefined) return undefined;
-  const { undoneAs, safetyBackupId } = inPlace ?? {};
-  const keptAs = isOver(detail) ? inPlace?.keptAs : undefined;
+  const { safetyBackupId } = inPlace ?? {};
+  const keptAs = state === 'succeeded' ? inPlace?.keptAs : undefined;
+  // Written down before it is tried: where that failed the restored database bears the name still.
+  const undoneAs = errorCode === 'SwapFailed' ? undefined : inPlace?.undoneAs;
   const all = { backupId, tables, rows, objects, keptAs, undoneAs, safetyBackupId };
   const known = Object.entries(all).filter(([, value]) => value !== undefined);
   return { ...Object.fromEntries(known), source: source.slice(0, 2000), into: into.slice(0, 100) };
