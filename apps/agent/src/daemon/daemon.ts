@@ -63,10 +63,17 @@ export class Daemon {
     await commands.queue.clearIdle();
   }
 
-  /** Ends with the signal alone: what fails is said, and tried again. */
+  /** Ends with the signal alone: what fails is said, once until it is otherwise, and tried again. */
   async #every(ms: number, stop: AbortSignal, work: () => Promise<void>): Promise<void> {
+    let told = '';
     while (!stop.aborted) {
-      await work().catch((error: unknown) => this.#parts.events.error(paragraphOf(error)));
+      const failure = await work().then(
+        () => '',
+        (error: unknown) => paragraphOf(error),
+      );
+      // A disk that is full is so each second.
+      if (failure !== '' && failure !== told) this.#parts.events.error(failure);
+      told = failure;
       await delay(ms, undefined, { signal: stop }).catch(() => undefined);
     }
   }
