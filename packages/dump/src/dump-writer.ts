@@ -5,16 +5,25 @@ import { countNewlines } from './count-newlines.ts';
 import type { DumpFile } from './dump-file.ts';
 import { truncated } from './errors.ts';
 import type { GzipMembersOptions } from './gzip-members.ts';
+import { privilegeItems, privilegeWords, setsPrivileges } from './privilege-statements.ts';
 import { copyEnd } from './rows-writer.ts';
 import { DumpScanner } from './scanner.ts';
 import type { Span, StatementSpan } from './spans.ts';
 import { parseSetval, transactionStep, type SequenceValue } from './statements.ts';
-import type { DumpResult } from './write-dump.ts';
+import type { DumpResult, WriteDumpOptions } from './write-dump.ts';
 
 /** Longer blank stretches and comments between statements stay with what stands before them. */
 const heldLimitBytes = 256 * 1024;
 const transactionWords = new Set(['begin', 'start', 'commit', 'end', 'rollback', 'abort']);
 const newline = 0x0a;
+
+export interface DumpWriterOptions {
+  chunkBytes: number;
+  members: GzipMembersOptions;
+  /** Post-data may follow only then: all rows must be in before it. */
+  lanesDone: Promise<unknown> | undefined;
+  takePrivileges: WriteDumpOptions['takePrivileges'];
+}
 
 /** Writes what pg_dump writes. */
 export class DumpWriter {
@@ -22,23 +31,28 @@ export class DumpWriter {
   private readonly scanner = new DumpScanner();
   private readonly chunks: ChunkWriter;
   private readonly sequences: SequenceValue[] = [];
-  /** Post-data may follow only then: all rows must be in before it. */
   private readonly lanesDone: Promise<unknown> | undefined;
+  private readonly takePrivileges: WriteDumpOptions['takePrivileges'];
 
   /** What stands since the last statement: it goes with the next one, whose section is not known yet. */
   private held: Buffer[] = [];
   private heldBytes = 0;
   /** The statement that is passing is a SET, held too: after the preamble, pg_dump writes them before the comment of the item they are for. */
   private holdsStatement = false;
+  /** The statement that is passing, as far as it has come, where it may set owner or grants. */
+  private weighed: Buffer[] | undefined;
+  /** Blank space that follows a statement goes with it. */
+  private dropsBlanks = false;
   private inTransaction = false;
 
   private copy: { header: Buffer; place: number } | undefined;
   private atRowStart = true;
 
-  constructor(file: DumpFile, chunkBytes: number, options: GzipMembersOptions, lanesDone?: Promise<unknown>) {
+  constructor(file: DumpFile, { chunkBytes, members, lanesDone, takePrivileges }: DumpWriterOptions) {
     this.file = file;
-    this.chunks = new ChunkWriter(file, chunkBytes, 'pre-data', options);
+    this.chunks = new ChunkWriter(file, chunkBytes, 'pre-data', members);
     this.lanesDone = lanesDone;
+    this.takePrivileges = takePrivileges;
     // A failure is told by whoever reads the source.
     lanesDone?.catch(() => {});
   }
@@ -85,7 +99,7 @@ export class DumpWriter {
   private writeSpan(span: Span): Promise<void> | undefined {
     switch (span.kind) {
       case 'gap':
-        return this.hold(span.bytes);
+        return this.hold(this.dropsBlanks ? this.withoutBlanks(span.bytes) : span.bytes);
       case 'statement':
         return this.writeStatement(span);
       case 'rows':
@@ -133,8 +147,40 @@ export class DumpWriter {
     if (span.first) {
       const { firstWord, toc } = this.scanner;
       this.holdsStatement = firstWord === 'set' && toc !== undefined && !this.inTransaction;
+      const isWeighed = this.takePrivileges !== undefined && privilegeWords.has(firstWord) && !this.inTransaction;
+      this.weighed = isWeighed ? [] : undefined;
+      this.dropsBlanks = false;
     }
     if (this.holdsStatement) return this.hold(span.bytes);
+    if (this.weighed) return this.weigh(span, this.weighed);
+    await this.passStatement(span);
+  }
+
+  private async weigh(span: StatementSpan, pieces: Buffer[]): Promise<void> {
+    pieces.push(Buffer.from(span.bytes));
+    if (!span.last) return;
+    this.weighed = undefined;
+    const bytes = Buffer.concat(pieces);
+    if (!setsPrivileges(bytes)) return this.passStatement({ ...span, bytes, first: true });
+    this.takePrivileges?.(bytes);
+    this.dropsBlanks = true;
+    if (privilegeItems.has(this.scanner.toc?.type ?? '')) this.dropItemComment();
+  }
+
+  /** What is written is what pg_dump writes without owners and grants, to the byte but for the owners in its comments. */
+  private dropItemComment(): void {
+    const held = Buffer.concat(this.held);
+    const at = held.lastIndexOf('--\n-- ');
+    this.held = [at < 0 ? held : held.subarray(0, at)];
+  }
+
+  private withoutBlanks(bytes: Buffer): Buffer {
+    const at = bytes.findIndex((byte) => byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
+    if (at >= 0) this.dropsBlanks = false;
+    return bytes.subarray(at < 0 ? bytes.length : at);
+  }
+
+  private async passStatement(span: StatementSpan): Promise<void> {
     if (span.first) await this.beginStatement();
     await this.chunks.write(span.bytes);
     if (span.last) this.endStatement(span);

@@ -7,6 +7,7 @@ export { readDump, type DumpPiece, type ReadDumpOptions } from './read-dump.ts';
 export { DumpScanner, type ScannerOptions } from './scanner.ts';
 export type { ScanSettings, Span, StatementSpan } from './spans.ts';
 export { parseSetval, type SequenceValue } from './statements.ts';
+export { setsPrivileges } from './privilege-statements.ts';
 export { isServerLevel } from './server-level.ts';
 export { sectionAfter, type TocItem } from './toc.ts';
 export type { RowsWriter } from './rows-writer.ts';

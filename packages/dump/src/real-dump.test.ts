@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import {
   createSampleDatabase,
   fingerprint,
@@ -13,6 +13,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gunzip } from './gunzip.ts';
 import { readChunks } from './read-chunks.ts';
+import { setsPrivileges } from './privilege-statements.ts';
 import { readDump } from './read-dump.ts';
 import { isServerLevel } from './server-level.ts';
 import { oddDatabase } from './testing/odd-database.ts';
@@ -51,8 +52,9 @@ async function dumped(
   database: string,
   options: WriteDumpOptions,
   args: string[] = [],
+  without = ['--no-owner'],
 ): Promise<WrittenDump> {
-  const child = spawn(join(cluster.clientDir, 'pg_dump'), ['--no-owner', '-d', database, ...args], {
+  const child = spawn(join(cluster.clientDir, 'pg_dump'), [...without, '-d', database, ...args], {
     env: cluster.clientEnv,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -104,6 +106,27 @@ describe.each(databases)('pg_dump $major of the $database database', ({ major, d
     );
     expect(result.sequences).toHaveLength(sequences.length);
     expect(result.sequences).toEqual(expect.arrayContaining(sequences));
+  });
+
+  test('without its owners and grants is what pg_dump writes without them, and those are what it writes more', async () => {
+    const lines = (sql: Buffer | string) =>
+      sql
+        .toString()
+        .replaceAll(/; Owner: .*$/gm, '; Owner: -')
+        .replaceAll(/^\\(?:un)?restrict .*$/gm, '');
+    const setAside: string[] = [];
+    const takePrivileges = (sql: Buffer) => void setAside.push(sql.toString());
+    const { object, result } = await dumped(cluster, database, { level: 1, blockBytes: 1000, takePrivileges }, [], []);
+    const { stdout } = await cluster.runClient('pg_dump', ['--no-owner', '--no-acl', '-d', database]);
+    expect(lines(gunzipSync(object))).toBe(lines(stdout));
+    expect(await verifyDump(piecesOf(object), result)).toMatchObject({ problems: [] });
+    const found: string[] = [];
+    const whole = await cluster.runClient('pg_dump', ['-d', database]);
+    for await (const piece of readDump(piecesOf(Buffer.from(whole.stdout)))) {
+      if (piece.kind === 'statement' && setsPrivileges(piece.sql)) found.push(piece.sql.toString().trim());
+    }
+    expect(setAside).toEqual(found);
+    expect(setAside.length).toBeGreaterThan(20);
   });
 
   test('is restored by gunzip and psql to the same database', async () => {

@@ -29,6 +29,11 @@ export interface WriteDumpOptions {
   signal?: AbortSignal;
   /** What reads tables beside pg_dump, whose rows are then not in the source. */
   lanes?: readonly Lane[];
+  /**
+   * Owners and grants of what is dumped are then left out, as by `--no-owner --no-acl`, and each such statement given here in
+   * its place of the dump, in the dump's encoding.
+   */
+  takePrivileges?: (sql: Buffer) => void;
 }
 
 /**
@@ -77,15 +82,16 @@ export async function writeDump(
   const { level, blockBytes = 512 * 1024, membersInFlight = 3, chunkBytes = 16 * 1024 * 1024, lanes = [] } = options;
   const file = new DumpFile(sink, lanes.length > 0 ? holdBytes : 0);
   const onMember = () => options.onProgress?.(progressOf(file));
-  const how = { level, blockBytes, membersInFlight, onMember };
+  const members = { level, blockBytes, membersInFlight, onMember };
   const signal = AbortSignal.any([file.failed, ...(options.signal ? [options.signal] : [])]);
-  const writers = lanes.map(() => new RowsWriter(file, chunkBytes, how));
+  const writers = lanes.map(() => new RowsWriter(file, chunkBytes, members));
   const reading = writers.map(async (rows, at) => {
     await lanes[at]?.(rows, signal);
     await rows.finish();
   });
   for (const lane of reading) lane.catch((error: unknown) => file.fail(error));
-  const writer = new DumpWriter(file, chunkBytes, how, lanes.length > 0 ? Promise.all(reading) : undefined);
+  const lanesDone = lanes.length > 0 ? Promise.all(reading) : undefined;
+  const writer = new DumpWriter(file, { chunkBytes, members, lanesDone, takePrivileges: options.takePrivileges });
   try {
     for await (const piece of abortable(source, lanes.length > 0 ? signal : options.signal)) await writer.write(piece);
     await writer.end();

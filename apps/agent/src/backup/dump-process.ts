@@ -128,14 +128,12 @@ export class DumpProcess implements Watched {
 }
 
 /**
- * No owners, grants or subscriptions: the dump loads anywhere, and the privileges sidecar holds the rest. The key of
- * `\\restrict` stays pg_dump's own random one: a known key would let rows of the database talk to psql.
+ * No subscriptions: the dump loads anywhere. Owners and grants are set aside as they come. The key of `\\restrict` stays
+ * pg_dump's own random one: a known key would let rows of the database talk to psql.
  */
 function dumpArguments(options: DumpProcessOptions): string[] {
   return [
     '--format=plain',
-    '--no-owner',
-    '--no-acl',
     '--no-subscriptions',
     `--encoding=${options.encoding}`,
     `--snapshot=${options.snapshotId}`,

@@ -37,8 +37,9 @@ export async function readServerFacts(connection: Connection): Promise<ServerFac
             pg_encoding_to_char(d.encoding)::text AS encoding, d.datcollate::text AS collate, d.datctype::text AS ctype,
             ${provider} AS "localeProvider", ${icu} AS "icuLocale", pg_is_in_recovery() AS standby,
             pg_database_size(d.oid)::float8 AS "databaseBytes",
-            (SELECT coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relkind = 'i' AND oid >= 16384)::float8
-              AS "indexBytes",
+            -- as VACUUM, ANALYZE and CREATE INDEX saw them last: asking each one would wait for whoever has it locked
+            (SELECT coalesce(sum(relpages::float8), 0) FROM pg_class WHERE relkind = 'i' AND oid >= 16384)
+              * current_setting('block_size')::float8 AS "indexBytes",
             current_setting('default_toast_compression', true) AS "toastCompression"
        FROM pg_database d WHERE d.datname = current_database()`,
   );

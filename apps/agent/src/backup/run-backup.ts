@@ -16,7 +16,7 @@ import { FanOut } from './fan-out.ts';
 import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents } from './manifest.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
 import { lowerPriority } from './priority.ts';
-import { dumpPrivileges } from './privileges.ts';
+import { isOfSidecar, readPrivileges, sidecarOf, type PrivilegeParts } from './privileges.ts';
 import { Lanes } from './lanes.ts';
 import { Leader } from './snapshot.ts';
 import { startDump, type StartedDump } from './start-dump.ts';
@@ -179,21 +179,28 @@ class BackupRun {
     });
     const warnings = [...lanes.warnings];
     const beside = new AbortController();
-    let reading: Promise<Buffer | undefined> | undefined;
+    const reading = this.#privileges(work, warnings, beside.signal);
+    const looking = this.#contents(work);
+    // A dump is nothing without them: nobody is to wait for the rest of it.
+    looking.catch(async (error: unknown) => {
+      // Where the connection was lost, the watch says so first.
+      await new Promise(setImmediate);
+      fanOut.fail(error as Error);
+      await started.process.stop(error as Error);
+    });
     let sealed: Sealed;
     let manifest: Manifest;
     try {
-      const contents = await readContents(leader.connection);
-      const inventory = await readInventory(leader.connection, work.excluded);
-      // Beside the dump, while few can stand in the queue for a lock yet that this would have to wait behind.
-      reading = this.#privileges(work, warnings, beside.signal);
-      const result = await this.#dump(work, fanOut);
+      const objects: Buffer[] = [];
+      const result = await this.#dump(work, fanOut, (sql) => isOfSidecar(sql) && objects.push(sql));
+      const contents = await answered(leader.connection, looking, this.#answerLimitMs);
       // The dump is whole: what happens to server or pg_dump now does it no harm.
       watch.stop();
       this.#deps.progress({ phase: 'privileges' });
-      const privileges = await reading;
+      const parts = await reading;
+      const privileges = parts ? sidecarOf(parts, objects) : undefined;
       this.#deps.signal.throwIfAborted();
-      manifest = this.#manifest(work, result, { ...contents, inventory }, privileges);
+      manifest = this.#manifest(work, result, contents, privileges);
       const text = manifestText(manifest, names.manifest);
       // Whoever takes LATEST wants what was there before something went wrong.
       const newest = manifest.safety !== true;
@@ -209,7 +216,7 @@ class BackupRun {
       beside.abort(error);
       fanOut.fail(error as Error);
       const stopping = [started.process, lanes].map(async (part) => part.stop(error as Error, leader.connection));
-      await Promise.all([...stopping, reading]);
+      await Promise.all([...stopping, reading, looking.catch(() => undefined)]);
       await Promise.all(copies.map(async (copy) => copy.settled()));
       throw error instanceof AgentError && error.code === 'NoCopyStored' ? new NoCopyError(copies, names.dump) : error;
     } finally {
@@ -236,13 +243,23 @@ class BackupRun {
     if (copies.every((copy) => copy.failed)) signal.throwIfAborted();
   }
 
-  async #dump({ facts, lanes, started }: Work, fanOut: FanOut): Promise<DumpResult> {
+  async #contents({ leader: { connection }, excluded }: Work): Promise<Contents> {
+    const [contents, inventory] = await Promise.all([readContents(connection), readInventory(connection, excluded)]);
+    return { ...contents, inventory };
+  }
+
+  async #dump(
+    { facts, lanes, started }: Work,
+    fanOut: FanOut,
+    takePrivileges: (sql: Buffer) => void,
+  ): Promise<DumpResult> {
     const expectedRawBytes = facts.databaseBytes - facts.indexBytes;
     const begin = { phase: 'dumping' as const, expectedRawBytes };
     this.#deps.progress(begin);
     return writeDump(started.process.output(), async (bytes) => fanOut.write(bytes), {
       level: this.#request.compressionLevel,
       lanes: lanes.work(),
+      takePrivileges,
       onProgress: (progress) => this.#deps.progress({ ...begin, ...progress }),
     });
   }
@@ -252,18 +269,18 @@ class BackupRun {
     { leader, tool, facts, started }: Work,
     warnings: string[],
     ended: AbortSignal,
-  ): Promise<Buffer | undefined> {
-    const { endpoint, excludeTables, pgDump, hangLimitMs, snapshotAgeLimitMs } = this.#request;
+  ): Promise<PrivilegeParts | undefined> {
+    const { endpoint, pgDump, hangLimitMs, snapshotAgeLimitMs } = this.#request;
     const tooLong = AbortSignal.timeout(Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
     try {
       const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
-      return await dumpPrivileges({
+      return await readPrivileges({
         connection: leader.connection,
         dumpTool: tool,
         rolesTool,
         endpoint,
         snapshotId: started.snapshot.id,
-        excludeTables,
+        encoding: facts.encoding,
         applicationName: `${this.#applicationName}-privileges`,
         hangLimitMs,
         signal: AbortSignal.any([this.#deps.signal, ended, tooLong]),

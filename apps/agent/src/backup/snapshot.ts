@@ -121,14 +121,15 @@ export class Leader {
   }
 
   /**
-   * Tables that are no longer what the snapshot sees: rewritten, truncated, renamed, dropped or with other columns. To
-   * be asked once pg_dump holds its own locks; from then on nothing can move any more. A materialised view may be
-   * refreshed as often as it likes: none of its rows are dumped.
-   * @throws AgentError as `connect` does
+   * Tables that are no longer what the snapshot sees: rewritten, truncated, renamed, dropped or with other columns. A
+   * materialised view may be refreshed as often as it likes: none of its rows are dumped.
+   * @param locked resolves once pg_dump holds its own locks; from then on nothing can move any more
+   * @throws AgentError as `connect` does; whatever `locked` rejects with
    */
-  async movedTables(): Promise<string[]> {
+  async movedTables(locked: Promise<void>): Promise<string[]> {
     const limitMs = this.#answerLimitMs;
-    const then = await answered(this.#connection, readTableStates(this.#connection, this.#leftOut), limitMs);
+    const seen = answered(this.#connection, readTableStates(this.#connection, this.#leftOut), limitMs);
+    const [then] = await Promise.all([seen, locked]);
     const other = await this.#reconnect();
     try {
       const now = await answered(other, readTableStates(other, this.#leftOut), limitMs);

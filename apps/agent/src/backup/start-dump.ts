@@ -85,8 +85,7 @@ async function startOnce(
   const watch = watchDump([process, lanes], leader, limits);
   let retry: Retry;
   try {
-    await process.started();
-    const tables = await leader.movedTables();
+    const tables = await leader.movedTables(process.started());
     if (tables.length === 0) return { snapshot, process };
     retry = new Retry(tables.slice(0, 3).join(', '));
   } catch (caught) {

@@ -1,4 +1,4 @@
-import { dumpPrivileges } from '../backup/privileges.ts';
+import { readAllPrivileges, sidecarOf } from '../backup/privileges.ts';
 import { findTool } from '../postgres/client-tools.ts';
 import { connect, endConnection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
@@ -27,20 +27,21 @@ export async function readLivePrivileges(options: LivePrivilegesOptions): Promis
   const connection = await connect(endpoint, { applicationName });
   try {
     await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-    const { rows } = await connection.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-    const sidecar = await dumpPrivileges({
+    const { rows } = await connection.query<{ id: string; encoding: string }>(
+      `SELECT pg_export_snapshot() AS id, current_setting('server_encoding') AS encoding`,
+    );
+    const parts = await readAllPrivileges({
       connection,
       dumpTool,
       rolesTool,
       endpoint,
       snapshotId: rows[0]?.id ?? '',
-      excludeTables: [],
-      attempts: 20,
+      encoding: rows[0]?.encoding ?? '',
       applicationName,
       hangLimitMs,
       signal,
     });
-    return await Privileges.of(sidecar);
+    return await Privileges.of(sidecarOf(parts));
   } finally {
     await endConnection(connection);
   }

@@ -1,7 +1,6 @@
-import { isServerLevel, sessionEffect, type RelationName, type SettingsInForce } from '@strideiq/dump';
+import { isServerLevel, sessionEffect, setsPrivileges, type RelationName, type SettingsInForce } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
-import { setsPrivileges } from '../postgres/privilege-statements.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
 import type { LoadTally } from './load-tally.ts';
 
