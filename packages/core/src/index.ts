@@ -6,6 +6,7 @@ export * from './loopback.ts';
 export * from './manifest.ts';
 export * from './object-names.ts';
 export * from './prefix-owner.ts';
+export * from './retention.ts';
 export * from './schedule.ts';
 export * from './signature.ts';
 export * from './states.ts';

@@ -133,6 +133,16 @@ export const copyReportSchema = z.object({
 });
 export type CopyReport = z.infer<typeof copyReportSchema>;
 
+/** `deletion`: a copy in one of this host's directories that retention removes. */
+export const deletionReportSchema = z.object({
+  databaseId: idSchema,
+  storeId: idSchema,
+  /** Of the dump, below the store's prefix. */
+  key: z.string().min(1).max(1000),
+  reason: textSchema,
+});
+export type DeletionReport = z.infer<typeof deletionReportSchema>;
+
 /** `command`: how a command ended. Its run has reports of its own. */
 export const commandReportSchema = z.object({
   commandId: idSchema,
@@ -147,6 +157,7 @@ export const reportKinds = {
   run: runReportSchema,
   log: logReportSchema,
   copy: copyReportSchema,
+  deletion: deletionReportSchema,
   command: commandReportSchema,
 } as const;
 export type ReportKind = keyof typeof reportKinds;

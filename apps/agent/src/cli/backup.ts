@@ -7,16 +7,17 @@ import type { BackupSource } from '../backups/resolve-reference.ts';
 import { resolveReference } from '../backups/resolve-reference.ts';
 import { pruneReplaced } from '../in-place/prune-replaced.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
+import { pruneByItself } from '../retention/prune-copies.ts';
 import { reportCopy } from '../verify/report-copy.ts';
 import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
 import { clearFirst } from './clear-first.ts';
 import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
 
-/** `backup [DATABASE] [--verify] [--store NAME] [--jobs N]` */
+/** `backup [DATABASE] [--verify] [--store NAME] [--jobs N] [--retention DAYS]` */
 export async function backup(
   command: Command,
   name: string | undefined,
-  options: { verify?: boolean; store?: string[]; jobs?: 'auto' | number },
+  options: { verify?: boolean; store?: string[]; jobs?: 'auto' | number; retention?: number },
 ): Promise<number> {
   const { host, output, progress, surroundings } = command;
   const database = databaseOf(host.configuration, name);
@@ -46,6 +47,17 @@ export async function backup(
       reportCopy(journal, { databaseId, backupId: outcome.backupId, manifest: undefined }, verification, opened);
       verifications.push(verification);
     }
+  }
+  if (options.retention !== undefined) {
+    // Only where this one is, and is not known to be bad.
+    const good = outcome.copies.filter(
+      ({ store, state }) =>
+        state === 'stored' && !verifications.some((one) => one.store === store && one.state === 'corrupt'),
+    );
+    const only = good.map(({ storeId }) => storeId);
+    const { notes, warnings } = await pruneByItself(host, database, { only, usualDays: options.retention });
+    for (const note of notes) output.note(note);
+    for (const warning of warnings) output.warn(warning);
   }
   const failed = outcome.copies.filter((copy) => copy.state === 'failed');
   const corrupt = verifications.filter((one) => one.state === 'corrupt');

@@ -9,6 +9,7 @@ import { enroll } from './enroll.ts';
 import { list } from './list.ts';
 import { restoreDrop, restoreKept } from './restore-kept.ts';
 import { restoreUndo } from './restore-undo.ts';
+import { prune } from './prune.ts';
 import { restore } from './restore.ts';
 import { defaultConfigurationFile, runCommand, type Command, type CommonOptions } from './run-command.ts';
 import { run as runDaemon } from './run.ts';
@@ -63,8 +64,19 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--verify', 'read every copy back when it is stored')
     .option('--store <name>', 'only into this store (may be repeated)', collect)
     .option('--jobs <n>', 'connections that read rows at once, or auto; 1 leaves everything to pg_dump', parseJobs)
+    .option(
+      '--retention <days>',
+      'then remove backups that are older, from the same stores, where the file has no rules for them',
+      parseDays,
+    )
     .action(async (name: string | undefined, options) =>
       run(options, async (command) => backup(command, name, options)),
+    );
+  withoutFile(add('prune [database]', 'remove the backups that retention keeps no longer'))
+    .option('--dry-run', 'show what would stay and what would go, and why')
+    .option('--yes', 'do not ask where much would go at once')
+    .action(async (name: string | undefined, options) =>
+      run(options, async (command) => prune(command, name, options)),
     );
   withoutFile(add('list [database]', 'list the backups that the stores hold')).action(
     async (name: string | undefined, options) => run(options, async (command) => list(command, name)),
@@ -152,6 +164,12 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     });
 
   return (await parseArguments(program, argv)) ?? exitCode;
+}
+
+function parseDays(text: string): number {
+  const days = Number(text);
+  if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days;
+  throw new InvalidArgumentError('It must be a whole number of days, 1 or more.');
 }
 
 /** How many at once, as `dump.jobs` in the configuration says it too. */

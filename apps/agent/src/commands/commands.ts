@@ -120,11 +120,13 @@ export class Commands implements CommandTaker {
   }
 
   #presign(command: CommandOf<'presign' | 'presignUpload'>, database: Judged['database']): void {
-    const { clock, controlPlane, progress } = this.#parts;
+    const { clock, controlPlane, events } = this.#parts;
     const { signal } = this.#stop;
     const host = this.#parts.host.forWork(signal);
     const { commandId } = command;
-    const work = { command, database, host, clock, controlPlane, signal, progress: progress.of(commandId) };
+    const progress = this.#parts.progress.of(commandId);
+    const warn = (text: string) => events.warn(text, { commandId });
+    const work = { command, database, host, clock, controlPlane, signal, progress, warn };
     const done = doPresign(work)
       .then(() => this.#book.end(commandId, 'done'))
       .catch((error: unknown) => {

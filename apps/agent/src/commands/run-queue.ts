@@ -166,7 +166,8 @@ export class RunQueue {
       await this.#clear(database, signal);
       signal.throwIfAborted();
       events.info(`${kind} of ${database.name} begins`, about);
-      const work = { database, host: ownHost, progress: progress.of(runId), signal };
+      const warn = (text: string) => events.warn(`${database.name}: ${text}`, about);
+      const work = { database, host: ownHost, progress: progress.of(runId), signal, warn };
       const run = command
         ? doRun({ ...work, command, controlPlane, clock })
         : doBackup({ ...work, asked: { runId, dueAt: job.dueAt } });

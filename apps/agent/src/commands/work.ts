@@ -15,6 +15,8 @@ export interface Work<Kind extends CommandKind = CommandKind> {
   progress: ReportProgress;
   /** Aborted with an `Interrupted` error when the run is cancelled, or the agent stops. */
   signal: AbortSignal;
+  /** Tells of what does not make it fail. */
+  warn: (text: string) => void;
   controlPlane: AskControlPlane;
   clock: ServerClock;
 }

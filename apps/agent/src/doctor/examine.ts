@@ -196,15 +196,13 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
 
 /** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
 function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  const { retention } = database;
-  const { minimumLocalCopies } = host.configuration;
-  const notYet: [asked: boolean, what: string, text: string, cure: string][] = [
-    [
-      Object.keys(retention).length > 0 || minimumLocalCopies > 1,
-      'retention',
-      'this version removes nothing: retention is read but not followed',
-      'Remove old backups by hand, all objects of one name together.',
-    ],
-  ];
-  for (const [asked, what, text, cure] of notYet) if (asked) doctor.say('warn', what, text, cure);
+  const { controlPlane, stores } = host.configuration;
+  const buckets = database.stores.filter((name) => stores[name]?.type === 's3');
+  if (controlPlane === undefined || buckets.length === 0) return;
+  doctor.say(
+    'warn',
+    'retention',
+    `buckets are for the control plane to look after, and this version's does not yet: nothing is removed from ${buckets.join(', ')}`,
+    'A lifecycle rule of the bucket does, or `strideiq-agent prune` on a host whose file names no control plane.',
+  );
 }

@@ -9,7 +9,7 @@ import { Outbox } from './outbox.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
-import { runs, seals, type CopyOutcome, type Run, type RunDetail, type SealedBackup } from './schema.ts';
+import { findings, runs, seals, type CopyOutcome, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
 export type { Run } from './schema.ts';
 
@@ -187,7 +187,33 @@ export class Journal {
 
   /** What reading a copy back has shown. */
   found(copy: ReportBodies['copy']): void {
-    this.outbox.write('copy', copy);
+    const { storeId, key, state } = copy;
+    this.#alone(() => {
+      this.#db
+        .insert(findings)
+        .values({ storeId, key, state })
+        .onConflictDoUpdate({ target: [findings.storeId, findings.key], set: { state } })
+        .run();
+      this.outbox.write('copy', copy);
+    });
+  }
+
+  /** What reading back the copies of a store has shown the last time, by the keys of their dumps. */
+  foundIn(storeId: string): Map<string, ReportBodies['copy']['state']> {
+    const rows = this.#db.select().from(findings).where(eq(findings.storeId, storeId)).all();
+    return new Map(rows.map(({ key, state }) => [key, state]));
+  }
+
+  /** A copy that retention removes. */
+  deleted(deletion: ReportBodies['deletion']): void {
+    const { storeId, key } = deletion;
+    this.#alone(() => {
+      this.#db
+        .delete(findings)
+        .where(and(eq(findings.storeId, storeId), eq(findings.key, key)))
+        .run();
+      this.outbox.write('deletion', deletion);
+    });
   }
 
   /**
@@ -255,6 +281,17 @@ export class Journal {
       .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named))
       .get();
     return made?.detail.backupId;
+  }
+
+  /** What this host has put under the names of a database's dumps, as far as it still knows. */
+  sealedOf(databaseId: string): Map<string, SealedBackup> {
+    const rows = this.#db
+      .select({ sealed: sql<string | null>`json_extract(${runs.detail}, '$.sealed')` })
+      .from(runs)
+      .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId)))
+      .all();
+    const known = rows.flatMap(({ sealed }) => (sealed === null ? [] : [JSON.parse(sealed) as SealedBackup]));
+    return new Map(known.map((sealed) => [sealed.objectName, sealed]));
   }
 
   /** What became of the copies of a backup that this host made. */

@@ -47,6 +47,11 @@ export class LeftRuns {
     return this.#open(databaseIds).some((run) => this.#isAtWork(run, underWay));
   }
 
+  /** Whether somebody reads backups just now, of whichever of these databases. */
+  isReading(databaseIds: readonly string[]): boolean {
+    return this.#open(databaseIds).some((run) => run.kind !== 'backup' && this.#isAtWork(run, undefined));
+  }
+
   #isAtWork(run: Run, underWay: RunsUnderWay | undefined): boolean {
     // Those of a container that was started anew are known to be dead by this alone.
     const { commandId, dueAt } = run.detail;

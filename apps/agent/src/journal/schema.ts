@@ -1,6 +1,6 @@
 import type { CommandState } from '@strideiq/core';
-import type { ReportAnswers, ReportedBackup, ReportKind } from '@strideiq/protocol';
-import { blob, index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { ReportAnswers, ReportBodies, ReportedBackup, ReportKind } from '@strideiq/protocol';
+import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
 /** Where a run's process can be found again: the pid alone may since belong to somebody else. */
 export interface RunOwner {
@@ -188,6 +188,18 @@ export const reports = sqliteTable(
     reason: text('reason'),
   },
   (table) => [uniqueIndex('reports_by_seq').on(table.seq), index('reports_by_answer').on(table.answer, table.at)],
+);
+
+/** What reading a copy back has shown the last time. */
+export const findings = sqliteTable(
+  'findings',
+  {
+    storeId: text('store_id').notNull(),
+    /** Of the dump, below the store's prefix. */
+    key: text('key').notNull(),
+    state: text('state').$type<ReportBodies['copy']['state']>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.storeId, table.key] })],
 );
 
 /** What the control plane has asked of this host. An id that stands here is not done again. */

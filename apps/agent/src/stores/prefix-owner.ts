@@ -1,5 +1,5 @@
 import { fixedNames, mostPrefixOwnerBytes, parsePrefixOwner, type PrefixOwner } from '@strideiq/core';
-import { once, readAll, StorageError } from '@strideiq/storage';
+import { once, readAll, StorageError, type Store } from '@strideiq/storage';
 import { AgentError } from '../errors.ts';
 import type { OpenedStore } from './opened-store.ts';
 
@@ -21,7 +21,7 @@ export async function claimPrefix({ store, name }: OpenedStore, owner: DatabaseO
       if (!(error instanceof StorageError && error.code === 'ObjectExists')) throw error;
     }
   }
-  const found = parsePrefixOwner(await readAll(await store.get(fixedNames.owner), mostPrefixOwnerBytes));
+  const found = await ownerOf(store);
   if (found?.databaseId === owner.databaseId) return;
   const whose = found
     ? `database ${found.database} of environment ${found.environment}`
@@ -31,4 +31,14 @@ export async function claimPrefix({ store, name }: OpenedStore, owner: DatabaseO
     `The store ${name} (${store.location}) belongs to ${whose}, by its ${fixedNames.owner}; a prefix holds the backups of one database.`,
     'Give this database a path or prefix of its own, for example with {environment} and {database} in it.',
   );
+}
+
+/** Whether the prefix is known to be this database's; one that nobody has claimed is nobody's. */
+export async function ownsPrefix({ store }: OpenedStore, databaseId: string): Promise<boolean> {
+  if (!(await store.head(fixedNames.owner))) return false;
+  return (await ownerOf(store))?.databaseId === databaseId;
+}
+
+async function ownerOf(store: Store): Promise<PrefixOwner | undefined> {
+  return parsePrefixOwner(await readAll(await store.get(fixedNames.owner), mostPrefixOwnerBytes));
 }

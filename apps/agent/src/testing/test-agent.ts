@@ -101,6 +101,16 @@ export class TestAgent {
     }
   }
 
+  /** What stands in the journal. */
+  rows(select: string): unknown[] {
+    const db = openJournal(this.stateDir);
+    try {
+      return db.$client.prepare(select).all();
+    } finally {
+      db.$client.close();
+    }
+  }
+
   /** Changes the journal behind the agent's back. */
   sql(statement: string, ...values: unknown[]): void {
     const db = openJournal(this.stateDir);

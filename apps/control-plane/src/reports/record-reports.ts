@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import { commit, type News, type NewsParts } from '../runs/news.ts';
 import { applyCommand } from './apply-command.ts';
 import { applyCopy } from './apply-copy.ts';
+import { applyDeletion } from './apply-deletion.ts';
 import { applyLog } from './apply-log.ts';
 import { applyRun } from './apply-run.ts';
 import { giveUpRun } from './give-up-run.ts';
@@ -24,6 +25,7 @@ const appliers: Record<ReportKind, (report: Reported, body: unknown) => void> = 
   run: (report, body) => applyRun(report, reportKinds.run.parse(body)),
   log: (report, body) => applyLog(report, reportKinds.log.parse(body)),
   copy: (report, body) => applyCopy(report, reportKinds.copy.parse(body)),
+  deletion: (report, body) => applyDeletion(report, reportKinds.deletion.parse(body)),
   command: (report, body) => applyCommand(report, reportKinds.command.parse(body)),
 };
 
