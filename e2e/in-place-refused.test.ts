@@ -119,3 +119,23 @@ test('where pg_cron works in it', async () => {
     await stage.cluster.query('postgres', 'ALTER ROLE postgres RESET cron.database_name');
   }
 });
+
+test('where there is no other database to rename it from', async () => {
+  const host = stage.hostOf();
+  await host.json('backup');
+  const session = await stage.cluster.connect('app');
+  try {
+    for (const name of ['postgres', 'template1']) await session.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+    const { code, stderr } = await host.run(...inPlace);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /there is no other database from which it could be renamed\. Let the agent’s role connect to/,
+      ),
+    ]);
+  } finally {
+    for (const name of ['postgres', 'template1']) await session.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+    await session.end();
+  }
+  expect(await stage.generationOf('app')).toBe(1);
+});

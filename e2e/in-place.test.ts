@@ -271,3 +271,33 @@ test('is asked for by the name of the database, typed on a terminal', async () =
   expect(await answered('app')).toMatchObject({ code: 0 });
   expect(await stage.generationOf('app')).toBe(1);
 }, 120_000);
+
+test('stays in its tablespace, and is refused where the server does not take its labels any more', async () => {
+  const { cluster } = stage;
+  const session = await cluster.connect('postgres');
+  await session.query('SET allow_in_place_tablespaces = on');
+  await session.query("CREATE TABLESPACE fast LOCATION ''");
+  await session.query('ALTER DATABASE app SET TABLESPACE fast');
+  // As a server has it whose provider of labels is not loaded any more.
+  await session.query('SET allow_system_table_mods = on');
+  const labels = "SELECT oid, 'pg_database'::regclass, 'gone', 'secret' FROM pg_database WHERE datname = 'app'";
+  await session.query(`INSERT INTO pg_shseclabel ${labels}`);
+  const host = stage.hostOf();
+  await host.json('backup');
+  await stage.moveOn();
+  const { code, stderr } = await host.run(...inPlace);
+  expect([code, stderr, await stage.generationOf('app')]).toEqual([
+    1,
+    expect.stringMatching(/security label provider "gone" is not loaded\. Nothing was replaced/),
+    2,
+  ]);
+  await session.query('DELETE FROM pg_shseclabel');
+  await host.json(...inPlace);
+  const { rows } = await session.query(
+    "SELECT spcname AS name FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE datname = 'app'",
+  );
+  expect([rows, await stage.generationOf('app')]).toEqual([[{ name: 'fast' }], 1]);
+  for (const name of ['app', ...(await stage.kept())]) await cluster.dropDatabase(name);
+  await session.query('DROP TABLESPACE fast');
+  await session.end();
+});

@@ -5,6 +5,7 @@ export type AgentErrorCode =
   // reaching PostgreSQL
   | 'ServerUnreachable'
   | 'LoginRefused'
+  | 'DatabaseClosed'
   | 'DatabaseMissing'
   | 'ConnectionLost'
   // the tools

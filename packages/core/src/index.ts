@@ -10,3 +10,4 @@ export * from './retention.ts';
 export * from './schedule.ts';
 export * from './signature.ts';
 export * from './states.ts';
+export * from './time-left.ts';

@@ -13,7 +13,10 @@ export const runProgressSchema = z.object({
   bytes: z.number().nonnegative().optional(),
   /** Bytes of SQL. */
   rawBytes: z.number().nonnegative().optional(),
+  /** The table that was under way last. */
   table: z.string().max(300).optional(),
+  /** All that were since the last message. */
+  tables: z.array(z.string().max(300)).max(16).optional(),
 });
 export type RunProgress = z.infer<typeof runProgressSchema>;
 

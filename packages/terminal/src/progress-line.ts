@@ -1,3 +1,5 @@
+import { TimeLeft } from '@strideiq/core';
+import { durationText } from './duration.ts';
 import { fitting, printable } from './text.ts';
 
 /** One look at long work. */
@@ -23,11 +25,12 @@ const barWidth = 24;
 const redrawnEveryMs = 120;
 const saidEveryMs = 10_000;
 
-/** A bar that is redrawn on a terminal, and a plain line every ten seconds elsewhere. */
+/** A bar that is redrawn on a terminal, and a plain line every ten seconds elsewhere; with the time that is left, once that can be told. */
 export class ProgressLine {
   readonly #out: ProgressStream;
   readonly #clean: (text: string) => string;
   readonly #now: () => number;
+  readonly #timeLeft = new TimeLeft();
   #drawnAt = 0;
   #step: string | undefined;
   #open = false;
@@ -45,14 +48,15 @@ export class ProgressLine {
   show(step: ProgressStep): void {
     const now = this.#now();
     const begins = step.name !== this.#step;
+    const leftMs = this.#timeLeft.at(step.name, step.fraction, now);
     this.#step = step.name;
     if (!begins && now - this.#drawnAt < (this.#out.isTTY ? redrawnEveryMs : saidEveryMs)) return;
     this.#drawnAt = now;
     if (this.#out.isTTY) {
-      const text = fitting(this.#text(step), Math.max(20, (this.#out.columns || 80) - 1));
+      const text = fitting(this.#text(step, leftMs), Math.max(20, (this.#out.columns || 80) - 1));
       this.#out.write(`\r\u001B[2K${text}`);
       this.#open = true;
-    } else if (!begins || step.announced) this.#out.write(`${this.#text(step)}\n`);
+    } else if (!begins || step.announced) this.#out.write(`${this.#text(step, leftMs)}\n`);
   }
 
   /** Takes the bar away, so that a line can follow. */
@@ -61,8 +65,13 @@ export class ProgressLine {
     this.#open = false;
   }
 
-  #text({ name, fraction, details }: ProgressStep): string {
-    const parts = [name, ...(fraction === undefined ? [] : [bar(fraction)]), ...(details?.() ?? [])];
+  #text({ name, fraction, details }: ProgressStep, leftMs: number | undefined): string {
+    const parts = [
+      name,
+      ...(fraction === undefined ? [] : [bar(fraction)]),
+      ...(leftMs === undefined ? [] : [`${durationText(leftMs, 0)} left`]),
+      ...(details?.() ?? []),
+    ];
     return printable(this.#clean(parts.join('  '))).replaceAll(/[\n\t]/g, ' ');
   }
 }

@@ -22,7 +22,7 @@ const connectTimeoutMs = 20_000;
 
 /**
  * Connects, with the role's own timeouts off: a backup must not be cut by a setting meant for the application.
- * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`, `PrivilegeMissing`
+ * @throws AgentError `ServerUnreachable`, `LoginRefused`, `DatabaseMissing`, `DatabaseClosed`, `PrivilegeMissing`
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {
   const { otherDatabases = [], ...first } = endpoint;
@@ -30,9 +30,16 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions): Prom
     return await connectTo(first, options);
   } catch (error) {
     const [next, ...rest] = otherDatabases;
-    if (next === undefined || !(error instanceof AgentError && error.code === 'DatabaseMissing')) throw error;
+    if (next === undefined || !isOfDatabase(error)) throw error;
     return connect({ ...endpoint, database: next, otherDatabases: rest }, options);
   }
+}
+
+/** Another database of the same server may let us in. */
+function isOfDatabase(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return false;
+  if (error.code === 'LoginRefused') return error.message.includes('pg_hba.conf');
+  return ['DatabaseMissing', 'DatabaseClosed', 'PrivilegeMissing'].includes(error.code);
 }
 
 async function connectTo(endpoint: Endpoint, options: ConnectOptions): Promise<Connection> {

@@ -28,6 +28,12 @@ function judge(code: string, said: string, endpoint: Endpoint): Judgement {
         what: `There is no database ${JSON.stringify(database)} at ${host}:${port}.`,
         cure: 'List what is there with `psql -l`, and correct `connection.database` (or the name after the last slash of the URL).',
       };
+    case '55000':
+      return {
+        code: 'DatabaseClosed',
+        what: `The database ${JSON.stringify(database)} at ${host}:${port} lets nobody in: ${said}.`,
+        cure: `As a superuser run: ALTER DATABASE ${quoteIdentifier(database)} ALLOW_CONNECTIONS true;`,
+      };
     case '42501':
       return {
         code: 'PrivilegeMissing',

@@ -18,6 +18,10 @@ test('shows what got on since it was looked at, as the protocol takes it, and no
   expect(board.take(100)).toEqual([]);
   report({ phase: 'storing', table: 't'.repeat(400) });
   expect(board.take(100)[0]?.table?.length).toBe(300);
+  for (const table of ['a', 'b', 'a']) report({ phase: 'restoring', table });
+  expect(progressSchema.parse({ runs: board.take(100) }).runs).toMatchObject([{ table: 'a', tables: ['a', 'b'] }]);
+  report({ phase: 'restoring', table: 'b' });
+  expect(board.take(100)).toMatchObject([{ tables: ['b'] }]);
   report({ phase: 'storing' });
   board.end(first);
   expect(board.take(100)).toEqual([]);

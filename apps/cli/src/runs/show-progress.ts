@@ -8,7 +8,7 @@ export function showProgress(output: Output, run: Run): void {
   if (isOpen(run)) output.progress(stepOf(run));
 }
 
-export function stepOf({ state, phase, progress, table, rows, bytes, rawBytes }: Run): ProgressStep {
+export function stepOf({ state, phase, progress, tables, rows, bytes, rawBytes }: Run): ProgressStep {
   if (state === 'queued') return { name: 'Waiting for the agent to take it on', announced: true };
   if (state === 'dispatched') return { name: 'The agent has it', announced: true };
   const name = phase === null ? 'Running' : `${phase.slice(0, 1).toUpperCase()}${phase.slice(1)}`;
@@ -20,7 +20,7 @@ export function stepOf({ state, phase, progress, table, rows, bytes, rawBytes }:
       ...(rawBytes === null ? [] : [`${prettyBytes(rawBytes)} of SQL`]),
       ...(bytes === null ? [] : [`${prettyBytes(bytes)} compressed`]),
       ...(rows ? [`${rows.toLocaleString('en')} rows`] : []),
-      ...(table === null ? [] : [table]),
+      ...(tables.length === 0 ? [] : [tables.join(', ')]),
     ],
   };
 }

@@ -41,7 +41,9 @@ export const runSchema = z
     backupId: z.string().nullable().describe('The backup that it made, read or restored.'),
     progress: z.number().min(0).max(1).nullable().describe('0 to 1; null where nobody can tell.'),
     phase: z.string().nullable().describe('What it is at: `dumping`, `restoring` …'),
-    table: z.string().nullable(),
+    remainingSeconds: z.number().nullable().describe('About how long that takes still; null where nobody can tell.'),
+    table: z.string().nullable().describe('The one that was under way last.'),
+    tables: z.array(z.string()).describe('All that are under way.'),
     rows: z.number().nullable(),
     bytes: z.number().nullable().describe('Compressed.'),
     rawBytes: z.number().nullable().describe('Of SQL.'),
@@ -131,18 +133,21 @@ export function runOf(parts: Pick<ApiParts, 'catalog' | 'liveRuns'>, runId: stri
   return runsOf(parts, rows)[0] ?? missing('run', runId);
 }
 
-type Far = Pick<Run, 'progress' | 'phase' | 'table' | 'rows' | 'bytes' | 'rawBytes'>;
+type Far = Pick<Run, 'progress' | 'phase' | 'remainingSeconds' | 'table' | 'tables' | 'rows' | 'bytes' | 'rawBytes'>;
 
 function farOf({ state }: { state: Run['state'] }, live: LiveProgress | undefined): Far {
   const far: Far = {
     progress: live?.fraction ?? null,
     phase: live?.phase ?? null,
+    remainingSeconds: live?.remainingMs === undefined ? null : Math.round(live.remainingMs / 1000),
     table: live?.table ?? null,
+    tables: live?.tables ?? (live?.table === undefined ? [] : [live.table]),
     rows: live?.rows ?? null,
     bytes: live?.bytes ?? null,
     rawBytes: live?.rawBytes ?? null,
   };
-  if (state === 'succeeded') return { ...far, progress: 1, phase: null, table: null };
+  if (state === 'succeeded')
+    return { ...far, progress: 1, phase: null, remainingSeconds: null, table: null, tables: [] };
   if (state === 'queued' || state === 'dispatched') return { ...far, progress: 0 };
   return far;
 }

@@ -1,11 +1,17 @@
+import { TimeLeft } from '@strideiq/core';
 import type { RunProgress } from '@strideiq/protocol';
 
 /** How far a run is by its agent's last word. */
-export type LiveProgress = RunProgress & { receivedAt: number };
+export interface LiveProgress extends RunProgress {
+  receivedAt: number;
+  /** Of its phase; undefined where nobody can tell. */
+  remainingMs: number | undefined;
+}
 
 /** What runs do at this moment: progress, which is never written down, and the news that something of a run changed. */
 export class LiveRuns {
   readonly #progress = new Map<string, LiveProgress>();
+  readonly #timeLeft = new Map<string, TimeLeft>();
   readonly #watchers = new Map<string, Set<() => void>>();
 
   /** Undefined where nothing was heard, or the run has ended. */
@@ -38,8 +44,12 @@ export class LiveRuns {
 
   /** Takes an agent's word of a run that is its own and open; who calls has seen to that. */
   setProgress(progress: RunProgress, receivedAt: number): void {
-    this.#progress.set(progress.runId, { ...progress, receivedAt });
-    this.changed(progress.runId);
+    const { runId, phase, fraction } = progress;
+    const timeLeft = this.#timeLeft.get(runId) ?? new TimeLeft();
+    this.#timeLeft.set(runId, timeLeft);
+    const remainingMs = timeLeft.at(phase, fraction ?? undefined, receivedAt);
+    this.#progress.set(runId, { ...progress, receivedAt, remainingMs });
+    this.changed(runId);
   }
 
   /** Says that something of a run changed. Called after the commit. */
@@ -50,6 +60,7 @@ export class LiveRuns {
   /** A run that has ended goes no further. */
   ended(runId: string): void {
     this.#progress.delete(runId);
+    this.#timeLeft.delete(runId);
     this.changed(runId);
   }
 }
