@@ -15,10 +15,14 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-test('without a control plane a backup is made at its moment, and made again where it was killed', async () => {
-  // One moment alone, at least half a minute from now.
+/** One moment alone, at least half a minute from now. */
+function soon(): { moment: Date; line: string } {
   const moment = new Date(Math.ceil((Date.now() + 30_000) / 60_000) * 60_000);
-  const line = `${moment.getUTCMinutes()} ${moment.getUTCHours()} * * *`;
+  return { moment, line: `${moment.getUTCMinutes()} ${moment.getUTCHours()} * * *` };
+}
+
+test('without a control plane a backup is made at its moment, and made again where it was killed', async () => {
+  const { moment, line } = soon();
   const host = new AgentHost({ cluster, database: 'app', more: { schedule: line } });
   // Makes its journal.
   await host.run('list');
@@ -33,10 +37,11 @@ test('without a control plane a backup is made at its moment, and made again whe
     await holder.query('ROLLBACK');
     daemon = host.start('run');
     const succeeded = () => journalOf(host).filter(({ state }) => state === 'succeeded');
-    await waitFor('a backup to be made', () => succeeded().length > 0, { timeoutMs: 120_000 });
-    const [killed, ...others] = journalOf(host) as (ReturnType<typeof journalOf>[number] & {
-      detail: { dueAt: number };
-    })[];
+    // The new copy is read back at once, in a run of its own.
+    await waitFor('a backup to be made', () => succeeded().length === 2, { timeoutMs: 120_000 });
+    expect(succeeded().map(({ kind }) => kind)).toEqual(['backup', 'verify']);
+    const backups = journalOf(host).filter(({ kind }) => kind === 'backup');
+    const [killed, ...others] = backups as ((typeof backups)[number] & { detail: { dueAt: number } })[];
     expect(killed).toMatchObject({ kind: 'backup', state: 'failed', error_code: 'AgentDied' });
     expect([killed, ...others].map((run) => run?.detail.dueAt)).toEqual([moment.getTime(), moment.getTime()]);
     daemon.process.kill('SIGTERM');
@@ -45,6 +50,38 @@ test('without a control plane a backup is made at its moment, and made again whe
       0,
       expect.stringMatching(/names no control plane[^]*backup of app is tried again in 1 min/),
     ]);
+  } finally {
+    daemon.process.kill('SIGKILL');
+    await holder.end();
+    host.remove();
+  }
+}, 240_000);
+
+test('copies are read back and backups drilled by their own schedules, and what takes too long is ended', async () => {
+  const { line } = soon();
+  const host = new AgentHost({
+    cluster,
+    database: 'app',
+    more: { schedule: line, runLimit: '15s', verify: { schedule: line } },
+    drill: { schedule: line, assertions: [] },
+  });
+  await host.json('backup');
+  const holder = await cluster.connect('app');
+  const daemon = host.start('run');
+  try {
+    await holder.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+    const ended = () => journalOf(host).filter(({ state }) => state !== 'running');
+    await waitFor('all three', () => ended().length === 4, { timeoutMs: 150_000 });
+    const outcomes = ended().map(({ kind, state, error_code: code }) => [kind, state, code].join(' ').trim());
+    expect(outcomes.toSorted()).toEqual([
+      'backup failed RunTooLong',
+      'backup succeeded',
+      'drill succeeded',
+      'verify succeeded',
+    ]);
+    daemon.process.kill('SIGTERM');
+    const { code, stderr } = await daemon.result;
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/longer than a run of app may, 15.0 s, and was ended/)]);
   } finally {
     daemon.process.kill('SIGKILL');
     await holder.end();

@@ -70,6 +70,7 @@ export type AgentErrorCode =
   | 'StoreUnknown'
   | 'RunUnknown'
   | 'RunExists'
+  | 'RunTooLong'
   | 'RunElsewhere'
   | 'CopyUnreachable'
   // the program itself

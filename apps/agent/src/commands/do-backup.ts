@@ -1,20 +1,24 @@
+import { paragraphOf } from '@strideiq/core';
+import type { BackupRequest } from '../backup/backup-request.ts';
 import { runBackup } from '../backup/run-backup.ts';
+import { sourceOf } from '../backups/resolve-reference.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { pruneReplaced } from '../in-place/prune-replaced.ts';
 import type { Asked } from '../journal/journal.ts';
 import { log } from '../journal/run-log.ts';
+import type { CopyOutcome } from '../journal/schema.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { pruneByItself } from '../retention/prune-copies.ts';
-import { storeNamesOf } from './store-names.ts';
+import { runVerify } from '../verify/run-verify.ts';
 
 /** A backup that the daemon makes. */
 export interface BackupWork {
   host: Host;
   database: DatabaseConfiguration;
   asked: Asked;
-  /** Left out: into all stores of the database. */
-  storeIds?: readonly string[] | undefined;
+  /** Names of stores; left out: into all of the database's. */
+  stores?: readonly string[] | undefined;
   progress: ReportProgress;
   signal: AbortSignal;
   /** What somebody has to look at, although the backup is made. */
@@ -23,19 +27,53 @@ export interface BackupWork {
 
 /** `backup`: into all stores of the database, or into those that are named. */
 export async function doBackup(work: BackupWork): Promise<void> {
-  const { host, database, asked, storeIds, progress, signal } = work;
-  const only = storeNamesOf(host.configuration, database, storeIds);
-  const request = await host.backupRequest(database, only);
+  const { host, database, asked, stores, progress, signal } = work;
+  const request = await host.backupRequest(database, stores);
   signal.throwIfAborted();
   const { journal, key, surroundings } = host;
   const { copies } = await runBackup({ ...request, asked }, { journal, key, now: surroundings.now, progress, signal });
   for (const line of await pruneReplaced(host, database)) log(journal, asked.runId, 'info', line);
+  const stored = copies.filter(({ state }) => state === 'stored');
+  const bad = database.verify.afterBackup ? await readBack(work, request, stored) : [];
   // Where this one is not, the older ones are all there is.
-  const stored = copies.filter(({ state }) => state === 'stored').map(({ storeId }) => storeId);
-  const { notes, warnings } = await pruneByItself(host, database, { only: stored });
+  const good = stored.filter(({ store }) => !bad.includes(store)).map(({ storeId }) => storeId);
+  const { notes, warnings } = await pruneByItself(host, database, { only: good });
   for (const note of notes) log(journal, asked.runId, 'info', note);
   for (const warning of warnings) {
     log(journal, asked.runId, 'warn', warning);
     work.warn(warning);
+  }
+}
+
+/**
+ * Reads the copies in directories back, as a run of its own: those in buckets cost their way here.
+ * @returns the names of stores whose copy is not whole, or could not be read
+ */
+async function readBack(
+  { host, database, progress, signal, warn }: BackupWork,
+  { environment, databaseId, stores }: BackupRequest,
+  stored: readonly CopyOutcome[],
+): Promise<string[]> {
+  const { journal, key, surroundings } = host;
+  const directories = stores.filter(
+    ({ kind, name }) => kind === 'directory' && stored.some(({ store }) => store === name),
+  );
+  const [copy] = stored;
+  if (directories.length === 0 || copy === undefined) return [];
+  try {
+    const sources = await Promise.all(
+      directories.map(async (opened) => ({ ...(await sourceOf(opened, copy.dumpKey)), databaseId })),
+    );
+    const found = await runVerify(
+      { environment, database: database.name, databaseId, reference: copy.dumpKey, sources, missingIn: [] },
+      { journal, key, now: surroundings.now, progress, signal },
+    );
+    const bad = found.filter(({ state }) => state !== 'verified');
+    for (const { store, state, problems } of bad) warn(`the copy in ${store} is ${state}: ${problems.join('; ')}`);
+    return bad.map(({ store }) => store);
+  } catch (error) {
+    // The backup is made all the same; one that this agent was stopped at is read back by the next `verify`.
+    warn(`the new copies were not read back: ${paragraphOf(error)}`);
+    return directories.map(({ name }) => name);
   }
 }

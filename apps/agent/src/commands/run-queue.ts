@@ -1,3 +1,4 @@
+import { durationText } from '@strideiq/terminal';
 import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -8,7 +9,7 @@ import type { AskControlPlane } from '../link/link.ts';
 import type { ServerClock } from '../link/server-clock.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
 import { Clearing } from './clearing.ts';
-import { doBackup } from './do-backup.ts';
+import { doDue } from './do-due.ts';
 import { doRun } from './do-run.ts';
 import { orGivenUp } from './or-given-up.ts';
 import type { RunCommand } from './work.ts';
@@ -31,6 +32,8 @@ export interface Job {
   command?: RunCommand;
   /** The moment of the schedule that it is for, where nobody asked. */
   dueAt?: number;
+  /** Names of the stores that it is for, where a schedule says so. */
+  stores?: readonly string[];
 }
 
 export function jobOf(command: RunCommand, database: DatabaseConfiguration): Job {
@@ -38,8 +41,8 @@ export function jobOf(command: RunCommand, database: DatabaseConfiguration): Job
   return { runId, databaseId, kind, database, command };
 }
 
-/** Runs of one host at a time; each has a database of its own. */
-const mostAtOnce = 2;
+/** setTimeout's own limit. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /** How long work that was told to end may take to do so in good order. */
 const endingLimitMs = 45_000;
@@ -85,13 +88,14 @@ export class RunQueue {
   /** Begins what can be begun, and lets go of what has waited for too long. */
   pump(): void {
     if (this.#stop.signal.aborted) return;
+    const { configuration } = this.#parts.host;
     const serverNow = this.#parts.clock.now();
     for (const job of this.#waiting) {
       const { command } = job;
       // Whether it may still be begun cannot be told before.
       if (command && serverNow === undefined) continue;
       if (command && serverNow !== undefined && serverNow > Date.parse(command.expiresAt)) this.#expire(job, command);
-      else if (this.#working.size < mostAtOnce && !this.#busy.has(job.databaseId)) this.#begin(job);
+      else if (this.#working.size < configuration.runsAtOnce && !this.#busy.has(job.databaseId)) this.#begin(job);
     }
   }
 
@@ -161,6 +165,7 @@ export class RunQueue {
     const { command, database, runId, kind } = job;
     const about = aboutOf(job);
     const ownHost = host.forWork(signal);
+    const limit = this.#limit(job);
     let failure: unknown;
     try {
       await this.#clear(database, signal);
@@ -170,16 +175,33 @@ export class RunQueue {
       const work = { database, host: ownHost, progress: progress.of(runId), signal, warn };
       const run = command
         ? doRun({ ...work, command, controlPlane, clock })
-        : doBackup({ ...work, asked: { runId, dueAt: job.dueAt } });
+        : doDue(kind, { ...work, asked: { runId, dueAt: job.dueAt }, stores: job.stores });
       // With two names half handed on nobody else may begin to clear; see in-place/recover.ts.
       const isSwapping = () => (host.journal.get(runId)?.detail.inPlace?.step ?? 'restoring') !== 'restoring';
       await orGivenUp(run, signal, endingLimitMs, isSwapping);
     } catch (error) {
       failure = error;
     } finally {
+      clearTimeout(limit);
       ownHost.close();
     }
     this.#written(about, () => this.#end(job, failure));
+  }
+
+  /** Ends a run that takes longer than its database's may. */
+  #limit({ runId, database: { name, runLimitMs } }: Job): NodeJS.Timeout | undefined {
+    if (runLimitMs === undefined) return undefined;
+    const late = () =>
+      this.#working
+        .get(runId)
+        ?.interruption.abort(
+          new AgentError(
+            'RunTooLong',
+            `It took longer than a run of ${name} may, ${durationText(runLimitMs)}, and was ended.`,
+            'Nothing half done was kept. Look in its log what took so long, or raise `runLimit` in agent.yaml.',
+          ),
+        );
+    return setTimeout(late, Math.min(runLimitMs, longestTimerMs));
   }
 
   #end(job: Job, failure: unknown): void {
@@ -253,9 +275,12 @@ function aboutOf({ runId, command }: Job): About {
 }
 
 /** One that was never begun. */
-export function runOf({ runId, databaseId, database, command, dueAt }: Job, environment: string): NewRun {
+export function runOf({ runId, databaseId, database, kind, command, dueAt }: Job, environment: string): NewRun {
   const common = { id: runId, environment, database: database.name, databaseId };
-  if (!command) return { ...common, kind: 'backup', detail: askedBy({ dueAt }) };
+  if (!command) {
+    const detail = askedBy({ dueAt });
+    return kind === 'verify' || kind === 'drill' ? { ...common, kind, detail } : { ...common, kind: 'backup', detail };
+  }
   const { commandId } = command;
   if (command.kind === 'backup' || command.kind === 'verify') {
     return { ...common, kind: command.kind, detail: { commandId } };

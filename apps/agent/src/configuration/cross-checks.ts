@@ -119,6 +119,17 @@ function storeListProblems(path: string[], database: Mapping, stores: string[]):
       });
     }
   }
+  for (const [at, line] of list(database['schedule']).entries()) {
+    for (const store of list(mapping(line)['stores'])) {
+      if (typeof store !== 'string' || named.includes(store)) continue;
+      const names = named.filter((each) => typeof each === 'string');
+      problems.push({
+        path: [...path, 'schedule', at, 'stores'],
+        what: `names ${JSON.stringify(store)}, which is no store of this database`,
+        cure: didYouMean(store, names) || 'Add it to stores here, or leave it out.',
+      });
+    }
+  }
   for (const [store, rules] of Object.entries(mapping(database['retention']))) {
     if (isMapping(rules) && Object.keys(rules).length === 0) {
       problems.push({

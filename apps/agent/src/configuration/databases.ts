@@ -150,6 +150,9 @@ const assertionSchema = z.strictObject({
 
 const drillSchema = z
   .strictObject({
+    schedule: cronSchema
+      .optional()
+      .describe('When to drill the latest backup by itself, as a cron line. Left out: only when asked.'),
     assertions: z
       .array(assertionSchema)
       .max(100)
@@ -166,6 +169,37 @@ const drillSchema = z
   .transform(({ assertionLimit, ...rest }) => ({ ...rest, assertionLimitMs: assertionLimit }));
 export type DrillConfiguration = z.output<typeof drillSchema>;
 
+const everywhereSchema = cronSchema.transform((cron) => ({ cron, stores: undefined }));
+const someStoresSchema = z.strictObject({
+  cron: cronSchema.describe('A cron line of five fields.'),
+  stores: z.array(z.string()).min(1, 'must name at least one store').optional().describe('Left out: all.'),
+});
+const scheduleSchema = z.union([
+  everywhereSchema.transform((line) => [line]),
+  someStoresSchema.transform((line) => [line]),
+  z.array(z.union([everywhereSchema, someStoresSchema])),
+]);
+
+const verifySchema = z.strictObject({
+  afterBackup: z
+    .boolean()
+    .default(true)
+    .describe('Whether `run` reads copies in directories back as soon as a backup is made.'),
+  schedule: z
+    .union([cronSchema, z.literal('never')])
+    .default('30 5 * * 0')
+    .describe(
+      'When `run` reads the newest copy in each bucket back, as a cron line; that is paid for by the gigabyte. Where there is no bucket: in each directory.',
+    ),
+});
+
+const pauseSchema = z
+  .strictObject({
+    reason: textSchema.describe('Shown wherever somebody asks why no backup is made.'),
+    until: z.iso.datetime({ offset: true }).describe('When it goes on, as 2026-01-11T06:00:00Z.'),
+  })
+  .transform(({ reason, until }) => ({ reason, untilMs: Date.parse(until) }));
+
 /** Of databases that restores in place have replaced. */
 const keepReplacedSchema = z.strictObject({
   days: z.int().min(1).max(3650).default(7).describe('Dropped when it was replaced longer ago than this.'),
@@ -180,10 +214,13 @@ export const databaseSchema = z
       .array(z.string())
       .min(1, 'must name at least one store')
       .describe('Stores that each backup goes to, by their names above.'),
-    schedule: z
-      .union([cronSchema.transform((line) => [line]), z.array(cronSchema)])
+    schedule: scheduleSchema
       .default([])
-      .describe('When to back up: a cron line of five fields, or a list of them. Left out: only when asked.'),
+      .describe(
+        'When to back up: a cron line of five fields, or { cron, stores } for some of the stores alone, or a list of both. Left out: only when asked.',
+      ),
+    pause: pauseSchema.optional().describe('Until then nothing is done by itself; what is asked for is.'),
+    runLimit: durationSchema.optional().describe('A run that takes longer is ended, and has failed. Left out: none.'),
     timezone: timeZoneSchema.default('UTC').describe('IANA time zone of the schedule, such as Europe/Berlin.'),
     jitter: durationSchema
       .prefault('0s')
@@ -201,6 +238,7 @@ export const databaseSchema = z
       .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
     dump: dumpSchema.prefault({}).describe('How the dump is made.'),
     hooks: hooksSchema.prefault({}).describe('Commands of this host around restores. They never arrive from outside.'),
+    verify: verifySchema.prefault({}).describe('When `run` reads copies back by itself.'),
     drill: drillSchema.prefault({}).describe('How a drill looks at the database that it has restored.'),
     keepReplaced: keepReplacedSchema
       .prefault({})
@@ -210,7 +248,12 @@ export const databaseSchema = z
       .default(allowedByDefault)
       .describe('What may be asked of this host from outside. Left out: all but restoreInPlace and restoreUpload.'),
   })
-  .transform(({ jitter, catchUpLimit, ...rest }) => ({ ...rest, jitterMs: jitter, catchUpLimitMs: catchUpLimit }));
+  .transform(({ jitter, catchUpLimit, runLimit, ...rest }) => ({
+    ...rest,
+    jitterMs: jitter,
+    catchUpLimitMs: catchUpLimit,
+    runLimitMs: runLimit,
+  }));
 
 /** A database that the agent looks after, as the host's file says. */
 export type DatabaseConfiguration = Omit<z.output<typeof databaseSchema>, 'connection'> & {

@@ -42,7 +42,7 @@ describe('a configuration that holds', () => {
     expect(database).toMatchObject({
       name: 'running_app',
       connection: { database: 'running_app', passwordFile: join(import.meta.dirname, 'pg.pass') },
-      schedule: ['0 3 * * *'],
+      schedule: [{ cron: '0 3 * * *' }],
       jitterMs: 300_000,
       catchUp: false,
       dump: {

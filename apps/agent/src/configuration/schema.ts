@@ -42,6 +42,7 @@ export const agentFileSchema = z.strictObject({
     .min(1)
     .default(1)
     .describe('Newest copies that stay in every directory store, whatever a policy says.'),
+  runsAtOnce: z.int().min(1).max(64).default(2).describe('Runs of `run` at a time, each on a database of its own.'),
   stores: z.record(nameSchema, storeSchema).describe('Where backups are kept, by a name of your own.'),
   databases: databasesSchema.describe(
     'The databases that this host looks after; the name is part of every backup’s name.',
@@ -56,6 +57,7 @@ export interface AgentConfiguration {
   environment: string;
   stateDir: string;
   minimumLocalCopies: number;
+  runsAtOnce: number;
   stores: Record<string, StoreConfiguration>;
   databases: Record<string, DatabaseConfiguration>;
   /** What is allowed but should be seen to, each a whole paragraph. */

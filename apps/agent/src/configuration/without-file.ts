@@ -66,6 +66,7 @@ export async function configurationFromArguments(
     environment,
     stateDir: args.stateDir === undefined ? defaultStateDir(env) : resolve(args.stateDir),
     minimumLocalCopies: 1,
+    runsAtOnce: 2,
     stores,
     databases: {
       [database]: {

@@ -1,5 +1,5 @@
 import type { Followed } from '@strideiq/core';
-import { eq, notInArray } from 'drizzle-orm';
+import { and, eq, notInArray } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
 import { dueRuns, schedules } from './schema.ts';
 
@@ -47,13 +47,17 @@ export class ScheduleBook {
     return this.#db.select().from(dueRuns).orderBy(dueRuns.dueAt).all();
   }
 
-  /** What was planned of that database before is not made any more. */
+  /** What was planned of that kind and database before is not made any more. */
   plan(run: DueRun): void {
-    this.#db.insert(dueRuns).values(run).onConflictDoUpdate({ target: dueRuns.databaseId, set: run }).run();
+    const target = [dueRuns.databaseId, dueRuns.kind];
+    this.#db.insert(dueRuns).values(run).onConflictDoUpdate({ target, set: run }).run();
   }
 
   /** It was made, or will never be. */
-  done({ databaseId }: Pick<DueRun, 'databaseId'>): void {
-    this.#db.delete(dueRuns).where(eq(dueRuns.databaseId, databaseId)).run();
+  done({ databaseId, kind }: Pick<DueRun, 'databaseId' | 'kind'>): void {
+    this.#db
+      .delete(dueRuns)
+      .where(and(eq(dueRuns.databaseId, databaseId), eq(dueRuns.kind, kind)))
+      .run();
   }
 }

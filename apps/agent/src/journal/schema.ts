@@ -234,16 +234,25 @@ export const schedules = sqliteTable('schedules', {
   moments: text('moments', { mode: 'json' }).$type<number[]>().notNull(),
 });
 
-/** The run that is due of each database, and has not been made yet: a later moment takes the place of an earlier one. */
-export const dueRuns = sqliteTable('due_runs', {
-  databaseId: text('database_id').primaryKey(),
-  kind: text('kind').$type<'backup'>().notNull(),
-  /** The moment that it is for, milliseconds since 1970. */
-  dueAt: integer('due_at').notNull(),
-  /** Of the attempt that is next, or under way. */
-  runId: text('run_id').notNull(),
-  /** From 1. */
-  attempt: integer('attempt').notNull(),
-  /** The attempt is not to begin before. */
-  notBefore: integer('not_before').notNull(),
-});
+/** What a schedule has done. */
+export type DueKind = 'backup' | 'verify' | 'drill';
+
+/** The run of each kind that is due of each database, and has not been made yet: a later moment takes the place of an earlier one. */
+export const dueRuns = sqliteTable(
+  'due_runs',
+  {
+    databaseId: text('database_id').notNull(),
+    kind: text('kind').$type<DueKind>().notNull(),
+    /** The moment that it is for, milliseconds since 1970. */
+    dueAt: integer('due_at').notNull(),
+    /** Of the attempt that is next, or under way. */
+    runId: text('run_id').notNull(),
+    /** From 1. */
+    attempt: integer('attempt').notNull(),
+    /** The attempt is not to begin before. */
+    notBefore: integer('not_before').notNull(),
+    /** Names of the stores that it is for; null: all. */
+    stores: text('stores', { mode: 'json' }).$type<string[]>(),
+  },
+  (table) => [primaryKey({ columns: [table.databaseId, table.kind] })],
+);

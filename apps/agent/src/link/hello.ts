@@ -42,7 +42,14 @@ function declared(configuration: AgentConfiguration, database: DatabaseConfigura
     name,
     stores: storesOf(configuration, database).map(declaredStore),
     allow: [...allow],
-    policy: { schedule, timezone, jitterMs, catchUp, catchUpLimitMs, retention },
+    policy: {
+      schedule: schedule.map(({ cron, stores }) => (stores ? { cron, stores } : cron)),
+      timezone,
+      jitterMs,
+      catchUp,
+      catchUpLimitMs,
+      retention,
+    },
   };
 }
 

@@ -22,6 +22,7 @@ async function agentWith(more: object): Promise<void> {
   agent = new TestAgent({
     controlPlane: new ScriptedControlPlane(),
     databases: { app: { connection: { host: '127.0.0.1', port: 1, user: 'nobody' }, stores: ['local'], ...more } },
+    stores: { other: { type: 'directory', path: './other' } },
     now: () => now,
   });
   host = await agent.open();
@@ -63,6 +64,9 @@ function watch(of: Scheduler, until: number): void {
   of.look();
 }
 
+/** What is due beside backups has tests of its own below. */
+const quiet = { verify: { schedule: 'never' } };
+
 const due = () => jobs.map(({ dueAt = 0 }) => new Date(dueAt).toISOString().slice(5, 16));
 
 beforeEach(() => {
@@ -76,7 +80,7 @@ afterEach(async () => {
 });
 
 describe('with a schedule each hour', () => {
-  beforeEach(async () => agentWith({ schedule: '0 * * * *' }));
+  beforeEach(async () => agentWith({ ...quiet, schedule: '0 * * * *' }));
 
   test('a backup is due at its moment, and once', () => {
     const running = scheduler();
@@ -184,7 +188,7 @@ describe('with a schedule each hour', () => {
 });
 
 test('one that is not to be made late is not, nor one that was missed for too long', async () => {
-  await agentWith({ schedule: '0 3 * * *', catchUpLimit: '6h' });
+  await agentWith({ ...quiet, schedule: '0 3 * * *', catchUpLimit: '6h' });
   scheduler().look();
   now += 22 * hour;
   scheduler().look();
@@ -202,7 +206,7 @@ test('one that is not to be made late is not, nor one that was missed for too lo
   expect([due(), host.journal.schedules.due()]).toEqual([[], []]);
   host.close();
   await agent.remove();
-  await agentWith({ schedule: '0 3 * * *', catchUp: false });
+  await agentWith({ ...quiet, schedule: '0 3 * * *', catchUp: false });
   scheduler().look();
   now += 24 * hour;
   scheduler().look();
@@ -210,7 +214,7 @@ test('one that is not to be made late is not, nor one that was missed for too lo
 });
 
 test('each line of a schedule is followed for itself; one that is taken out is forgotten', async () => {
-  await agentWith({ schedule: ['0 * * * *', '30 12 * * *'] });
+  await agentWith({ ...quiet, schedule: ['0 * * * *', '30 12 * * *'] });
   watch(scheduler(), at('13:10'));
   expect(due()).toEqual(['01-11T12:30', '01-11T13:00']);
   const gone = `${newId(1)} UTC * * * * *`;
@@ -220,8 +224,71 @@ test('each line of a schedule is followed for itself; one that is taken out is f
   expect(host.journal.schedules.followed(`${agent.databaseId()} UTC 0 * * * *`)).toBeDefined();
 });
 
+test('lines may be for some of the stores, and those that wait for the same run are made as one', async () => {
+  const stores = { stores: ['local', 'other'] };
+  const lines = [
+    { cron: '0 * * * *', stores: ['local'] },
+    { cron: '30 12 * * *', stores: ['other'] },
+    { cron: '0 15 * * *' },
+  ];
+  await agentWith({ ...stores, ...quiet, schedule: lines });
+  const running = scheduler();
+  watch(running, at('12:31'));
+  expect(jobs.at(-1)?.stores).toEqual(['other']);
+  // It has not begun.
+  watch(running, at('13:01'));
+  expect([jobs.at(-1)?.stores, [...queued]]).toEqual([['local', 'other'], [jobs.at(-1)?.runId]]);
+  ends('succeeded');
+  watch(running, at('14:01'));
+  expect(jobs.at(-1)?.stores).toEqual(['local']);
+  watch(running, at('15:01'));
+  expect(jobs.at(-1)?.stores).toBeUndefined();
+  watch(running, at('16:01'));
+  expect(jobs.at(-1)?.stores).toBeUndefined();
+});
+
+test('copies are read back weekly, backups drilled when that is asked for, and neither stands in the way of a backup', async () => {
+  await agentWith({ schedule: '0 6 * * *', drill: { schedule: '0 6 * * *' } });
+  const running = scheduler();
+  // The 11th is a Sunday.
+  watch(running, at('12:00:10') + 7 * 24 * hour);
+  const made = jobs.map(({ kind, dueAt = 0 }) => `${kind} ${new Date(dueAt).toISOString().slice(5, 16)}`);
+  expect(made.filter((each) => each.startsWith('verify'))).toEqual(['verify 01-18T05:30']);
+  expect(made.filter((each) => each.endsWith('01-12T06:00'))).toEqual(['backup 01-12T06:00', 'drill 01-12T06:00']);
+  expect(
+    host.journal.schedules
+      .due()
+      .map(({ kind }) => kind)
+      .toSorted(),
+  ).toEqual(['backup', 'drill', 'verify']);
+  expect(said).toContainEqual('the verify of app is due (30 5 * * 0)');
+});
+
+test('nothing is read back where no backup is made by itself', async () => {
+  await agentWith({});
+  watch(scheduler(), at('12:00:10') + 8 * 24 * hour);
+  expect(jobs).toEqual([]);
+});
+
+test('a pause holds back what is due until its end, and longer what is too late by then', async () => {
+  const pause = { reason: 'a move', until: '2026-01-11T15:30:00Z' };
+  await agentWith({ schedule: '0 * * * *', ...quiet, pause });
+  const running = scheduler();
+  watch(running, at('15:29'));
+  expect(jobs).toEqual([]);
+  watch(running, at('15:31'));
+  expect(due()).toEqual(['01-11T15:00']);
+  host.close();
+  await agent.remove();
+  jobs = [];
+  now = at('12:00:10');
+  await agentWith({ schedule: '0 13 * * *', ...quiet, pause, catchUpLimit: '1h' });
+  watch(scheduler(), at('16:00'));
+  expect(jobs).toEqual([]);
+});
+
 test('jitter makes each later, by no more than it says', async () => {
-  await agentWith({ schedule: '0 * * * *', jitter: '20m' });
+  await agentWith({ ...quiet, schedule: '0 * * * *', jitter: '20m' });
   const running = scheduler();
   const begun: number[] = [];
   for (; now < at('12:40') + 24 * hour; now += 10_000) {

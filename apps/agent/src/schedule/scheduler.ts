@@ -5,7 +5,7 @@ import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import type { DueRun } from '../journal/schedule-book.ts';
-import type { Run } from '../journal/schema.ts';
+import type { DueKind, Run } from '../journal/schema.ts';
 
 export interface SchedulerParts {
   host: Host;
@@ -35,18 +35,21 @@ const passing = new Set([
   'StoreStalled',
 ]);
 
-/** One line of one database's schedule. */
+/** One line of one of a database's schedules. */
 interface FollowedLine {
   id: string;
+  kind: DueKind;
   database: DatabaseConfiguration;
   line: string;
+  /** Left out: all. */
+  stores: readonly string[] | undefined;
   moments: DueMoments;
 }
 
 /**
- * Has backups made when they are due. What is due stands in the journal until it is made: it is begun at the next start where
+ * Has backups made, read back and drilled when that is due. What is due stands in the journal until it is made: it is begun at the next start where
  * this process was killed before, and tried again where it failed for a passing reason. What was missed while nobody looked
- * is made once, unless that is too long ago. Of a database no more than one waits, whichever moment is the last.
+ * is made once, unless that is too long ago. Of a database no more than one of each waits, whichever moment is the last.
  */
 export class Scheduler {
   readonly #parts: SchedulerParts;
@@ -80,7 +83,7 @@ export class Scheduler {
   }
 
   /** Whether a moment of a line has come. */
-  #lookAt({ id, database, line, moments }: FollowedLine, now: number): void {
+  #lookAt({ id, kind, database, line, stores, moments }: FollowedLine, now: number): void {
     const { host, queue, events } = this.#parts;
     const { schedules } = host.journal;
     const { jitterMs } = database;
@@ -94,22 +97,35 @@ export class Scheduler {
       return;
     }
     const dueAt = due + delayOf(due);
-    if (this.#isTooLate(database, dueAt, now)) return schedules.follow(id, followed);
+    if (this.#isTooLate(kind, database, dueAt, now)) return schedules.follow(id, followed);
     const databaseId = host.databaseIdOf(database);
-    const replaced = schedules.due().find((each) => each.databaseId === databaseId);
-    const run = { databaseId, kind: 'backup' as const, dueAt, runId: newId(now), attempt: 1, notBefore: now };
+    const replaced = schedules.due().find((each) => each.databaseId === databaseId && each.kind === kind);
+    const runId = newId(now);
+    const run = { databaseId, kind, dueAt, runId, attempt: 1, notBefore: now, stores: this.#joined(stores, replaced) };
     schedules.follow(id, followed, run);
     if (replaced) queue.withdraw(replaced.runId);
     const how = now - dueAt > punctualMs ? `was missed at ${iso(dueAt)}, and is made now` : `is due (${line})`;
-    events.info(`the backup of ${database.name} ${how}`, { runId: run.runId });
+    events.info(`the ${kind} of ${database.name} ${how}`, { runId });
+  }
+
+  /** What has not begun yet, or has failed, is made with the one that takes its place. */
+  #joined(stores: readonly string[] | undefined, replaced: DueRun | undefined): string[] | null {
+    const isUnderWay = replaced && this.#parts.host.journal.get(replaced.runId)?.finishedAt === null;
+    if (stores === undefined || (replaced?.stores === null && !isUnderWay)) return null;
+    return [...new Set([...stores, ...(isUnderWay ? [] : (replaced?.stores ?? []))])];
   }
 
   /** @returns true where it is not to be made any more, which is said */
-  #isTooLate({ name, catchUp, catchUpLimitMs }: DatabaseConfiguration, dueAt: number, now: number): boolean {
+  #isTooLate(
+    kind: DueKind,
+    { name, catchUp, catchUpLimitMs }: DatabaseConfiguration,
+    dueAt: number,
+    now: number,
+  ): boolean {
     const lateMs = now - dueAt;
     if (lateMs <= (catchUp ? Math.max(catchUpLimitMs, punctualMs) : punctualMs)) return false;
     const why = catchUp ? 'that is too long ago (catchUpLimit)' : 'it is not to be made late (catchUp)';
-    this.#parts.events.warn(`the backup of ${name} that was due at ${iso(dueAt)} was missed, and ${why}`);
+    this.#parts.events.warn(`the ${kind} of ${name} that was due at ${iso(dueAt)} was missed, and ${why}`);
     return true;
   }
 
@@ -117,16 +133,17 @@ export class Scheduler {
   #seeTo(due: DueRun, now: number): void {
     const { host, queue } = this.#parts;
     const { journal } = host;
-    const { runId, databaseId, kind, dueAt } = due;
+    const { runId, databaseId, kind, dueAt, stores } = due;
     if (queue.hasRun(runId)) return;
     const run = journal.get(runId);
     // One that was killed has no end yet: whoever clears behind it gives it one.
     if (run) return runStates.isFinal(run.state as RunState) ? this.#settle(due, run, now) : undefined;
     const database = host.databaseOfId(databaseId);
-    if (!database || (now - dueAt > punctualMs && this.#isTooLate(database, dueAt, now)))
+    if (!database || (now - dueAt > punctualMs && this.#isTooLate(kind, database, dueAt, now)))
       return journal.schedules.done(due);
+    if (isPaused(database, now)) return undefined;
     if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {
-      queue.add({ runId, databaseId, kind, database, dueAt });
+      queue.add({ runId, databaseId, kind, database, dueAt, ...(stores === null ? {} : { stores }) });
     }
   }
 
@@ -138,22 +155,35 @@ export class Scheduler {
     const isOver = run.state === 'succeeded' || commands.wasCancelled(run.id) || !passing.has(run.errorCode ?? '');
     if (isOver || waitMs === undefined) return schedules.done(due);
     schedules.plan({ ...due, runId: newId(now), attempt: due.attempt + 1, notBefore: now + waitMs });
-    events.info(`the backup of ${run.database} is tried again in ${waitMs / 60_000} min`, { runId: run.id });
+    events.info(`the ${due.kind} of ${run.database} is tried again in ${waitMs / 60_000} min`, { runId: run.id });
   }
 }
 
 /** A clock that was set back does not make anything wait for longer. */
 const longestWaitMs = Math.max(...attemptsAfterMs);
 
+function isPaused({ pause }: DatabaseConfiguration, now: number): boolean {
+  return pause !== undefined && now < pause.untilMs;
+}
+
 function linesOf(host: Host): FollowedLine[] {
   return Object.values(host.configuration.databases).flatMap((database) => {
-    const { timezone, schedule } = database;
-    return schedule.map((line) => ({
-      id: `${host.databaseIdOf(database)} ${timezone} ${line}`,
+    const { timezone, schedule, verify, drill } = database;
+    const of = (kind: DueKind, cron: string, stores?: readonly string[]): FollowedLine => ({
+      id: [host.databaseIdOf(database), ...(kind === 'backup' ? [] : [kind]), timezone, cron].join(' '),
+      kind,
       database,
-      line,
-      moments: new DueMoments({ line, timezone }),
-    }));
+      line: cron,
+      stores,
+      moments: new DueMoments({ line: cron, timezone }),
+    });
+    // Where no backup is made by itself nothing else is either.
+    const verifies = schedule.length > 0 && verify.schedule !== 'never' ? [of('verify', verify.schedule)] : [];
+    return [
+      ...schedule.map(({ cron, stores }) => of('backup', cron, stores)),
+      ...verifies,
+      ...(drill.schedule === undefined ? [] : [of('drill', drill.schedule)]),
+    ];
   });
 }
 
