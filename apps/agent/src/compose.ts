@@ -22,6 +22,7 @@ import {
   type S3StoreConfiguration,
 } from './configuration/index.ts';
 import { Commands } from './commands/commands.ts';
+import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
 import { isEnrolled } from './enrolment/credential.ts';
@@ -268,7 +269,7 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
           secrets,
           random: Math.random,
         });
-  return new Daemon({ journal, link, commands, scheduler, events });
+  return new Daemon({ journal, link, commands, scheduler, copies: new CopyKeeper(host, events), events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

@@ -120,14 +120,14 @@ export const logReportSchema = z.object({
 });
 export type LogReport = z.infer<typeof logReportSchema>;
 
-/** `copy`: what reading a copy back, or looking for it, has shown. */
+/** `copy`: what reading a copy back, or looking for it, has shown; `stored`: it was made from another one. */
 export const copyReportSchema = z.object({
   runId: idSchema.optional(),
   databaseId: idSchema,
   backupId: idSchema,
   storeId: idSchema,
   key: z.string().min(1).max(1000),
-  state: z.enum(['verified', 'corrupt', 'missing']),
+  state: z.enum(['verified', 'corrupt', 'missing', 'stored']),
   sizeBytes: countSchema.optional(),
   problems: z.array(textSchema).max(20).default([]),
 });

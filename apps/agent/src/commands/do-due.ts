@@ -4,7 +4,7 @@ import { AgentError } from '../errors.ts';
 import { findBackups } from '../backups/find-backups.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import { doBackup, type BackupWork } from './do-backup.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from '../stores/in-time.ts';
 
 /** Does what a schedule has come to. */
 export async function doDue(kind: string, work: BackupWork): Promise<void> {

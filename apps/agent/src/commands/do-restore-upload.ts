@@ -5,7 +5,7 @@ import { describeServer } from '../postgres/endpoint.ts';
 import { onMaintenance } from '../restore/maintenance-session.ts';
 import { runRestore, type FreshRequest } from '../restore/run-restore.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from '../stores/in-time.ts';
 import { storeNamesOf } from './store-names.ts';
 import type { Work } from './work.ts';
 

@@ -4,7 +4,7 @@ import { sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { runVerify, type VerifyRequest } from '../verify/run-verify.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from '../stores/in-time.ts';
 import { storeNamesOf } from './store-names.ts';
 import type { Work } from './work.ts';
 

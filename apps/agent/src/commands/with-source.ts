@@ -5,7 +5,7 @@ import { sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import { PresignedStore } from '../restore/presigned-store.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from '../stores/in-time.ts';
 import type { Work } from './work.ts';
 
 /** How long a restore waits for a control plane that is away when it needs URLs of it. */

@@ -1,6 +1,7 @@
 import { paragraphOf } from '@strideiq/core';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Commands } from '../commands/commands.ts';
+import type { CopyKeeper } from '../copies/copy-keeper.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Link } from '../link/link.ts';
 import type { Scheduler } from '../schedule/scheduler.ts';
@@ -15,6 +16,9 @@ const pumpEveryMs = 2_000;
 /** How often it is seen whether a backup is due. */
 const lookEveryMs = 1_000;
 
+/** How often it is seen whether a copy is missing that can be made now. */
+const copiesEveryMs = 60_000;
+
 /** How long the last reports are waited for when the daemon stops. */
 const lastWordsMs = 5_000;
 
@@ -24,10 +28,14 @@ export interface DaemonParts {
   link: Link | undefined;
   commands: Commands;
   scheduler: Scheduler;
+  copies: Pick<CopyKeeper, 'look'>;
   events: Events;
 }
 
-/** The agent as long as it runs: its schedule, the line to the control plane, what comes over it, and what earlier runs have left. */
+/**
+ * The agent as long as it runs: its schedule, copies that are missing, the line to the control plane, what comes over it, and what
+ * earlier runs have left.
+ */
 export class Daemon {
   readonly #parts: DaemonParts;
 
@@ -37,7 +45,7 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events, scheduler } = this.#parts;
+    const { link, commands, events, scheduler, copies } = this.#parts;
     const over = new AbortController();
     scheduler.begin();
     const loops = [
@@ -45,6 +53,7 @@ export class Daemon {
       this.#every(careEveryMs, stop, async () => this.#care()),
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
+      this.#every(copiesEveryMs, stop, async () => copies.look(stop)),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);
@@ -71,6 +80,7 @@ export class Daemon {
         () => '',
         (error: unknown) => paragraphOf(error),
       );
+      if (stop.aborted) return;
       // A disk that is full is so each second.
       if (failure !== '' && failure !== told) this.#parts.events.error(failure);
       told = failure;

@@ -9,7 +9,16 @@ import { Outbox } from './outbox.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
-import { findings, runs, seals, type CopyOutcome, type Run, type RunDetail, type SealedBackup } from './schema.ts';
+import {
+  findings,
+  runs,
+  seals,
+  type CopyOutcome,
+  type PlannedCopy,
+  type Run,
+  type RunDetail,
+  type SealedBackup,
+} from './schema.ts';
 
 export type { Run } from './schema.ts';
 
@@ -17,6 +26,16 @@ export type { Run } from './schema.ts';
 const mostOpen = 1000;
 
 export type Seal = typeof seals.$inferSelect;
+
+/** One that was made from another copy. */
+export interface MadeCopy {
+  databaseId: string;
+  backupId: string;
+  storeId: string;
+  /** Of the dump, below the store's prefix. */
+  key: string;
+  sizeBytes: number;
+}
 
 export type NewRun = Pick<Run, 'id' | 'kind' | 'environment' | 'database' | 'databaseId'> & { detail: RunDetail };
 
@@ -196,6 +215,32 @@ export class Journal {
         .run();
       this.outbox.write('copy', copy);
     });
+  }
+
+  /** A copy that was made later, from another one: in its run's outcome it is stored now. */
+  copyMade(runId: string, { databaseId, backupId, storeId, key, sizeBytes }: MadeCopy): void {
+    this.#alone(() => {
+      const run = this.get(runId);
+      if (!run) return;
+      const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome => {
+        if (copy.storeId !== storeId) return copy;
+        const { store, location, dumpKey } = copy;
+        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes };
+      });
+      this.describe(runId, { copies });
+      this.#db
+        .delete(findings)
+        .where(and(eq(findings.storeId, storeId), eq(findings.key, key)))
+        .run();
+      this.outbox.write('copy', { databaseId, backupId, storeId, key, state: 'stored', sizeBytes, problems: [] });
+    });
+  }
+
+  /** Backups that this host has made of a database, newest first. */
+  madeOf(databaseId: string, most: number): Run[] {
+    return this.recent(databaseId, 'backup', most).filter(
+      ({ state, detail }) => state === 'succeeded' && detail.sealed,
+    );
   }
 
   /** What reading back the copies of a store has shown the last time, by the keys of their dumps. */

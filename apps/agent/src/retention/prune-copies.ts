@@ -2,7 +2,8 @@ import { isMassRemoval, paragraphOf, parseBackupName, type Removed } from '@stri
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import { inTime, planCopies, type PlanOptions, type StorePlan } from './plan-copies.ts';
+import { inTime } from '../stores/in-time.ts';
+import { planCopies, type PlanOptions, type StorePlan } from './plan-copies.ts';
 
 /** What became of what was to go from one store. */
 export interface Pruned {
@@ -37,7 +38,7 @@ async function pruneStore(
   for (const each of plan.remove) {
     host.surroundings.signal.throwIfAborted();
     try {
-      await inTime(opened, database, remove(host, database, opened.store, each));
+      await inTime(remove(host, database, opened.store, each), opened, database.dump.stallLimitMs);
       pruned.removed.push(each);
     } catch (error) {
       problems.push(`${name}: ${each.backupId} was not removed: ${paragraphOf(error)}`);

@@ -63,6 +63,17 @@ describe('a copy', () => {
     expect(row()).toMatchObject({ errorCode: null, error: null });
   });
 
+  test('that failed, is gone or corrupt is stored once it was made from another; one that was read back since stays so', async () => {
+    for (const state of ['failed', 'missing', 'corrupt'] as const) {
+      gateway.catalog.update(copies).set({ state, errorCode: 'StoreFailed', error: 'away' }).run();
+      expect(await answersTo(found('stored', { sizeBytes: 1000 }))).toEqual(['accepted']);
+      expect(row()).toMatchObject({ state: 'stored', sizeBytes: 1000, errorCode: null, error: null });
+    }
+    await link.send(found('verified'));
+    expect(await answersTo(found('stored'))).toEqual(['accepted']);
+    expect(row()).toMatchObject({ state: 'verified' });
+  });
+
   test.each(['deleting', 'deleted'] as const)('that is %s cannot be found again', async (state) => {
     gateway.catalog.update(copies).set({ state }).run();
     expect(await answersTo(found('verified'))).toEqual(['IllegalTransition']);

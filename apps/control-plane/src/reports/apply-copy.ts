@@ -37,12 +37,14 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
   news.runChanged(runId ?? backup.runId);
 }
 
-const errorCodeOf = { verified: null, corrupt: 'CopyCorrupt', missing: 'CopyMissing' } as const;
+const errorCodeOf = { verified: null, stored: null, corrupt: 'CopyCorrupt', missing: 'CopyMissing' } as const;
 
 /** @throws CoreError `IllegalTransition` */
 function stepsTo(from: CopyState, said: CopyReport['state']): CopyState[] {
   // Looked for again with the same finding: nothing but the details changes. Reading back anew is a step, with its moment.
   if (from === said && !copyStates.canMove(from, said)) return [];
+  // It was read back since by somebody who was quicker to tell.
+  if (said === 'stored' && from === 'verified') return [];
   if (leaving.includes(from) || copyStates.canMove(from, said)) return [copyStates.move(from, said)];
   return copyStates.path(from, said) ?? [copyStates.move(from, said)];
 }

@@ -1,6 +1,6 @@
 import { within } from '../backup/within.ts';
 import { AgentError } from '../errors.ts';
-import type { OpenedStore } from '../stores/opened-store.ts';
+import type { OpenedStore } from './opened-store.ts';
 
 /** An S3 store that is silent is asked again for as long as the limit once more, and each look is of a few calls. */
 const looks = 4;

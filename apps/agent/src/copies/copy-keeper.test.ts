@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { backupNames, newId } from '@strideiq/core';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { manifestText, sealedBackupOf, sha256 } from '../backup/manifest.ts';
+import type { Host } from '../compose.ts';
+import { claimPrefix } from '../stores/prefix-owner.ts';
+import { exampleManifest } from '../testing/example-manifest.ts';
+import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
+import { TestAgent } from '../testing/test-agent.ts';
+import { CopyKeeper } from './copy-keeper.ts';
+
+/** Backups of 30 bytes in one directory, and another directory that was away when they were made. */
+
+const hour = 3_600_000;
+let agent: TestAgent;
+let host: Host;
+let now: number;
+let said: string[];
+let other: string;
+let keeper: CopyKeeper;
+const signal = new AbortController().signal;
+
+beforeEach(async () => {
+  now = Date.parse('2026-11-30T12:00Z');
+  said = [];
+  agent = new TestAgent({
+    controlPlane: new ScriptedControlPlane(),
+    databases: {
+      app: { connection: { host: '127.0.0.1', port: 1, user: 'nobody' }, stores: ['local', 'other'] },
+    },
+    stores: { other: { type: 'directory', path: 'other' } },
+    now: () => now,
+  });
+  other = join(agent.directory, 'other');
+  host = await agent.open();
+  const say = (text: string) => void said.push(text);
+  keeper = new CopyKeeper(host, { info: say, warn: say, error: say });
+  await claim('local');
+});
+afterEach(async () => {
+  host.close();
+  await agent.remove();
+});
+
+async function claim(name: string): Promise<void> {
+  const owner = { environment: 'test', database: 'app', databaseId: agent.databaseId() };
+  for (const opened of await host.storesOf(database(), [name])) await claimPrefix(opened, owner);
+}
+
+const database = () => host.configuration.databases['app'] ?? expect.unreachable();
+
+/** One whose copy in the other directory failed. @returns its name without an end */
+async function made(hoursAgo: number): Promise<string> {
+  const at = new Date(now - hoursAgo * hour);
+  const names = backupNames('app', at);
+  const content = createHash('sha256').update(names.stem).digest('hex').slice(0, 30);
+  const [backupId, runId] = [newId(at.getTime()), newId(at.getTime())];
+  const object = { ...exampleManifest.object, name: names.dump, sha256: sha256(Buffer.from(content)) };
+  const manifest = { ...exampleManifest, backupId, runId, object };
+  const text = manifestText(manifest, names.manifest);
+  writeFileSync(join(agent.backups, names.dump), content);
+  writeFileSync(join(agent.backups, names.manifest), text);
+  const { journal } = host;
+  const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
+  journal.begin({ ...run, databaseId: agent.databaseId() });
+  const seal = { runId, backupId, manifest: text.toString(), manifestSha256: sha256(text), privileges: null };
+  journal.seal(seal, sealedBackupOf(manifest, seal.manifestSha256));
+  const stores = await host.storesOf(database());
+  const copies = stores.map(({ name, store }) => {
+    const planned = { storeId: store.storeId, store: name, location: store.location, dumpKey: names.dump };
+    return name === 'local'
+      ? { ...planned, state: 'stored' as const, sizeBytes: 30 }
+      : { ...planned, state: 'failed' as const, errorCode: 'StoreFailed', error: 'away' };
+  });
+  journal.finish(runId, 'succeeded', { copies });
+  return names.stem;
+}
+
+const away = () => {
+  rmSync(other, { recursive: true, force: true });
+  writeFileSync(other, '');
+};
+const back = () => {
+  rmSync(other, { recursive: true, force: true });
+  mkdirSync(other, { mode: 0o700 });
+};
+const dumps = () => readdirSync(other).filter((name) => /^app_.*\.sql\.gz$/.test(name));
+const stored = () =>
+  (agent.rows("SELECT body FROM reports WHERE kind = 'copy' ORDER BY seq") as { body: string }[])
+    .map(({ body }) => JSON.parse(body) as { key: string; state: string })
+    .map(({ key, state }) => `${state} ${key}`);
+async function found(stem: string, store: string, state: 'corrupt' | 'missing'): Promise<void> {
+  const databaseId = agent.databaseId();
+  for (const opened of await host.storesOf(database(), [store])) {
+    const { storeId } = opened.store;
+    host.journal.found({ databaseId, backupId: newId(1), storeId, key: `${stem}.sql.gz`, state, problems: [] });
+  }
+}
+
+test('what a store missed while it was away is made when it is back, the oldest first, and once', async () => {
+  away();
+  const stems = [await made(5), await made(3), await made(1)];
+  await keeper.look(signal);
+  expect(said).toEqual([expect.stringMatching(/^app, and it is tried again in 1 min: .* a file stands where/)]);
+  await keeper.look(signal);
+  expect(said).toHaveLength(1);
+  back();
+  now += hour;
+  await keeper.look(signal);
+  expect(said.slice(1)).toEqual(
+    stems.map((stem) => `${stem}.sql.gz was copied from local to other, where it had been missing`),
+  );
+  for (const name of [...stems.map((stem) => `${stem}.sql.gz`), `${stems[2]}.manifest.json`]) {
+    expect(readFileSync(join(other, name))).toEqual(readFileSync(join(agent.backups, name)));
+  }
+  expect(readFileSync(join(other, 'LATEST.sql.gz'))).toEqual(readFileSync(join(other, `${stems[2]}.sql.gz`)));
+  expect(stored()).toEqual(stems.map((stem) => `stored ${stem}.sql.gz`));
+  const runs = host.journal.madeOf(agent.databaseId(), 10);
+  expect(
+    runs.flatMap(({ detail }) => detail.copies ?? []).every((copy) => 'state' in copy && copy.state === 'stored'),
+  ).toBe(true);
+  now += hour;
+  await keeper.look(signal);
+  expect(said).toHaveLength(4);
+});
+
+test('none is made that retention would remove at once', async () => {
+  back();
+  await made(24 * 20);
+  const young = await made(1);
+  await keeper.look(signal);
+  expect(dumps()).toEqual([`${young}.sql.gz`]);
+});
+
+test('of a copy that is not whole any more none is made, and it is mended itself from one that is', async () => {
+  back();
+  const stem = await made(1);
+  const local = join(agent.backups, `${stem}.sql.gz`);
+  const whole = readFileSync(local);
+  writeFileSync(local, 'x'.repeat(30));
+  await keeper.look(signal);
+  expect([said, dumps()]).toEqual([[expect.stringMatching(/could not be copied to other.*its SHA-256 differs/)], []]);
+  expect(stored()).toEqual([`corrupt ${stem}.sql.gz`]);
+  // No good one is left: nothing is tried any more.
+  now += hour;
+  await keeper.look(signal);
+  expect(said).toHaveLength(1);
+  // Another host's hand puts the good one back; the other copy is made, and is worth as much.
+  writeFileSync(local, whole);
+  agent.sql("UPDATE findings SET state = 'verified'");
+  await keeper.look(signal);
+  expect(dumps()).toEqual([`${stem}.sql.gz`]);
+  for (const state of ['corrupt', 'missing'] as const) {
+    if (state === 'corrupt') writeFileSync(local, 'y'.repeat(30));
+    else renameSync(local, `${local}.gone`);
+    await found(stem, 'local', state);
+    now += hour;
+    await keeper.look(signal);
+    expect(readFileSync(local)).toEqual(whole);
+  }
+  expect(said.slice(-2)).toEqual(
+    Array(2).fill(`${stem}.sql.gz was copied from other to local, where it had been missing`),
+  );
+});
+
+test('one that was cut short is finished', async () => {
+  back();
+  const stem = await made(1);
+  // Killed between dump and manifest; the manifest is the last word.
+  await claim('other');
+  writeFileSync(join(other, `${stem}.sql.gz`), readFileSync(join(agent.backups, `${stem}.sql.gz`)));
+  await keeper.look(signal);
+  expect(readdirSync(other)).toContain(`${stem}.manifest.json`);
+});
+
+test('a manifest that this host did not write is copied nowhere', async () => {
+  back();
+  const stem = await made(1);
+  const manifest = join(agent.backups, `${stem}.manifest.json`);
+  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('db1', 'db2'));
+  await keeper.look(signal);
+  expect([said, dumps()]).toEqual([[expect.stringMatching(/is not the manifest that this host wrote/)], []]);
+});

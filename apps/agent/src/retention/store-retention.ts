@@ -1,0 +1,89 @@
+import { codeOf, planRetention, type RetainedCopy, type RetentionPlan, type RetentionRules } from '@strideiq/core';
+import { findBackups, readManifest, type FoundBackup } from '../backups/find-backups.ts';
+import type { Host } from '../compose.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import { AgentError } from '../errors.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { ownsPrefix } from '../stores/prefix-owner.ts';
+
+/** Where nobody says otherwise: as the runbook had it. */
+const usualDays = { directory: 7, s3: 30 };
+
+/** Retention of one database in one store. */
+export class StoreRetention {
+  readonly #host: Host;
+  readonly #database: DatabaseConfiguration;
+  readonly #opened: OpenedStore;
+  readonly #days: number | undefined;
+
+  /** @param days in place of the usual ones, where the host's file has no rules for the store */
+  constructor(host: Host, database: DatabaseConfiguration, opened: OpenedStore, days?: number) {
+    this.#host = host;
+    this.#database = database;
+    this.#opened = opened;
+    this.#days = days;
+  }
+
+  /**
+   * The copies that the store holds. What has no manifest is not ours: the old scripts' backups, or what somebody else has put
+   * there.
+   * @throws AgentError `PrefixTaken` where the store is not known to be this database's; any StorageError
+   */
+  async copies(): Promise<RetainedCopy[]> {
+    const { name } = this.#database;
+    const databaseId = this.#host.databaseIdOf(this.#database);
+    const backups = (await findBackups([this.#opened])).filter((backup) => backup.database === name);
+    if (backups.length === 0) return [];
+    if (!(await ownsPrefix(this.#opened, databaseId))) {
+      throw new AgentError(
+        'PrefixTaken',
+        `${this.#opened.store.location} holds backups of a ${name}, and is not known to be this host's: no strideiq-owner.json there says so.`,
+        'Nothing was removed there. The next backup into it writes that down.',
+      );
+    }
+    const judge = new Judge(this.#host, databaseId, this.#opened);
+    const copies = await Promise.all(backups.map(async (backup) => judge.copyOf(backup)));
+    return copies.filter((copy) => copy !== undefined);
+  }
+
+  plan(copies: readonly RetainedCopy[]): RetentionPlan {
+    const { retention, timezone } = this.#database;
+    const { name, kind } = this.#opened;
+    const rules: RetentionRules = retention[name] ?? { days: this.#days ?? usualDays[kind] };
+    const { configuration, surroundings } = this.#host;
+    const least = kind === 'directory' ? configuration.minimumLocalCopies : 1;
+    return planRetention({ now: surroundings.now(), copies, rules, pins: [], least, timezone });
+  }
+}
+
+/** Says what each copy of a store is worth, by its listing and by what this host knows. */
+class Judge {
+  readonly #opened: OpenedStore;
+  readonly #found: ReturnType<Host['journal']['foundIn']>;
+  readonly #sealed: ReturnType<Host['journal']['sealedOf']>;
+
+  constructor({ journal }: Host, databaseId: string, opened: OpenedStore) {
+    this.#opened = opened;
+    this.#found = journal.foundIn(opened.store.storeId);
+    this.#sealed = journal.sealedOf(databaseId);
+  }
+
+  async copyOf({ names, at, copies: [copy] }: FoundBackup): Promise<RetainedCopy | undefined> {
+    if (copy?.hasManifest !== true) return undefined;
+    const known = { backupId: names.stem, at: at.getTime(), sizeBytes: copy.sizeBytes ?? 0 };
+    const sealed = this.#sealed.get(names.dump);
+    const found = this.#found.get(names.dump);
+    const isWhole = copy.sizeBytes !== undefined && (sealed === undefined || sealed.bytes === copy.sizeBytes);
+    if (!isWhole || found === 'corrupt' || found === 'missing') return { ...known, state: 'bad', safety: false };
+    const state = found === 'verified' ? 'verified' : 'good';
+    if (sealed) return { ...known, state, safety: sealed.safety === true };
+    // From before this journal: only the manifest can tell then.
+    try {
+      const { manifest } = await readManifest(this.#opened, names.manifest);
+      return { ...known, state, safety: manifest.safety === true };
+    } catch (error) {
+      if (codeOf(error) === 'ManifestInvalid') return { ...known, state: 'bad', safety: false };
+      throw error;
+    }
+  }
+}
