@@ -316,12 +316,11 @@ test('a migration that comes again and again: the backup begins anew, and is who
   const migrating = (async () => {
     for (let round = 0; !ended; round++) {
       await migration.query(`ALTER TABLE t ALTER a TYPE ${round % 2 === 0 ? 'bigint' : 'int'}`);
-      await migration.query('SELECT pg_sleep(0.2)');
+      await migration.query('SELECT pg_sleep(0.5)');
     }
   })();
   try {
-    // Owners and grants may have to be read while a migration waits: then they are missing, and a warning says so.
-    expect(await host.json<BackupDocument>('backup')).toMatchObject({ rows: 400_001 });
+    expect(await host.json<BackupDocument>('backup')).toMatchObject({ rows: 400_001, warnings: [] });
     expect(jobsOf(host)).toBe(3);
   } finally {
     ended = true;

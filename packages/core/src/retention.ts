@@ -1,15 +1,20 @@
+import { z } from 'zod';
+
+const kept = (what: string) => z.int().min(1).max(36_500).optional().describe(what);
+
 /** How long copies of one store are kept. A backup is kept if any of the rules keeps it. */
-export interface RetentionRules {
-  /** Keeps every backup that is younger, counted from the newest good one. */
-  days?: number | undefined;
-  /** Keeps this many newest. */
-  count?: number | undefined;
-  /** Keeps the last of a day, for this many days; and so on. */
-  daily?: number | undefined;
-  weekly?: number | undefined;
-  monthly?: number | undefined;
-  yearly?: number | undefined;
-}
+export const retentionRulesSchema = z.strictObject({
+  days: kept('Keeps every backup that is younger, counted from the newest good one.'),
+  count: kept('Keeps this many newest.'),
+  daily: kept('Keeps the last of a day, for this many days.'),
+  weekly: kept('Keeps the last of a week, for this many weeks.'),
+  monthly: kept('Keeps the last of a month, for this many months.'),
+  yearly: kept('Keeps the last of a year, for this many years.'),
+});
+export type RetentionRules = z.output<typeof retentionRulesSchema>;
+
+/** Where nobody says otherwise: as the runbook had it. */
+export const usualRetention: Record<'directory' | 's3', RetentionRules> = { directory: { days: 7 }, s3: { days: 30 } };
 
 /** A copy in one store, as far as retention looks at it. */
 export interface RetainedCopy {

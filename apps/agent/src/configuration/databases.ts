@@ -1,4 +1,5 @@
 import { durationSchema, nameSchema, sizeSchema, textSchema } from '@strideiq/configuration';
+import { retentionRulesSchema } from '@strideiq/core';
 import { z } from 'zod';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
 import { commandSchema, cronSchema, timeZoneSchema } from './values.ts';
@@ -22,18 +23,6 @@ export type RemoteAction = (typeof remoteActions)[number];
 /** Replacing a live database, and SQL that nobody vouches for, are for the host to allow by name. */
 const byName: readonly string[] = ['restoreInPlace', 'restoreUpload'];
 const allowedByDefault: RemoteAction[] = remoteActions.filter((action) => !byName.includes(action));
-
-const kept = (what: string) => z.int().min(1).max(36_500).optional().describe(what);
-
-const retentionSchema = z.strictObject({
-  days: kept('Keeps every backup that is younger, counted from the newest good one.'),
-  count: kept('Keeps this many newest.'),
-  daily: kept('Keeps the last of a day, for this many days.'),
-  weekly: kept('Keeps the last of a week, for this many weeks.'),
-  monthly: kept('Keeps the last of a month, for this many months.'),
-  yearly: kept('Keeps the last of a year, for this many years.'),
-});
-export type RetentionConfiguration = z.output<typeof retentionSchema>;
 
 const patterns = (what: string) =>
   z.array(textSchema).default([]).describe(`${what} Patterns as pg_dump takes them, such as public.audit_*.`);
@@ -233,7 +222,7 @@ export const databaseSchema = z
       .prefault('24h')
       .describe('A backup missed for longer than this is not made late: the next one of the schedule is.'),
     retention: z
-      .record(z.string(), retentionSchema)
+      .record(z.string(), retentionRulesSchema)
       .default({})
       .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
     dump: dumpSchema.prefault({}).describe('How the dump is made.'),

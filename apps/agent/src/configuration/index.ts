@@ -6,7 +6,6 @@ export type {
   DumpConfiguration,
   HooksConfiguration,
   RemoteAction,
-  RetentionConfiguration,
 } from './databases.ts';
 export { ConfigurationError, ConfigurationInvalid, resolveS3Credentials } from '@strideiq/configuration';
 export type { ConfigurationErrorCode, Problem, ResolvedS3Credentials, S3Credentials } from '@strideiq/configuration';

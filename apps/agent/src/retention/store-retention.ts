@@ -1,13 +1,10 @@
-import { codeOf, planRetention, type RetainedCopy, type RetentionPlan, type RetentionRules } from '@strideiq/core';
+import { codeOf, planRetention, usualRetention, type RetainedCopy, type RetentionPlan } from '@strideiq/core';
 import { findBackups, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { ownsPrefix } from '../stores/prefix-owner.ts';
-
-/** Where nobody says otherwise: as the runbook had it. */
-const usualDays = { directory: 7, s3: 30 };
 
 /** Retention of one database in one store. */
 export class StoreRetention {
@@ -49,7 +46,8 @@ export class StoreRetention {
   plan(copies: readonly RetainedCopy[]): RetentionPlan {
     const { retention, timezone } = this.#database;
     const { name, kind } = this.#opened;
-    const rules: RetentionRules = retention[name] ?? { days: this.#days ?? usualDays[kind] };
+    const usual = this.#days === undefined ? usualRetention[kind] : { days: this.#days };
+    const rules = retention[name] ?? usual;
     const { configuration, surroundings } = this.#host;
     const least = kind === 'directory' ? configuration.minimumLocalCopies : 1;
     return planRetention({ now: surroundings.now(), copies, rules, pins: [], least, timezone });
