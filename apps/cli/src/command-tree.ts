@@ -16,8 +16,6 @@ import { createKey } from './keys/create.ts';
 import { listKeys } from './keys/list.ts';
 import { revokeKey } from './keys/revoke.ts';
 import { restore } from './restores/restore.ts';
-import { applyRetention } from './retention/apply.ts';
-import { previewRetention } from './retention/preview.ts';
 import type { Command, CommonOptions, Surroundings } from './run-command.ts';
 import { cancel } from './runs/cancel.ts';
 import { runs } from './runs/runs.ts';
@@ -134,21 +132,6 @@ function addWork(program: CommanderCommand, { asking }: Handlers): void {
     .option('--agent <agent>', 'the agent that restores (default: the one that looks after the database)')
     .option('--via <database>', "on this database's server, where the agent looks after several")
     .action(async (database: string, options) => asking(options, async (command) => drill(command, database, options)));
-  const retention = program.command('retention').description('what is kept, what goes, and why').exitOverride();
-  connected(
-    retention.command('preview <database>').description('show what would stay and what would go in each store'),
-  ).action(async (database: string, options) =>
-    asking(options, async (command) => previewRetention(command, database)),
-  );
-  connected(
-    retention
-      .command('apply <database>')
-      .description('remove from its buckets what retention keeps no longer, also where much goes at once'),
-  )
-    .option('--yes', 'do not ask')
-    .action(async (database: string, options) =>
-      asking(options, async (command) => applyRetention(command, database, options)),
-    );
   work(program.command('cancel <run>').description('ask the host to end a run and clear what it has begun')).action(
     async (run: string, options) => asking(options, async (command) => cancel(command, run, options)),
   );

@@ -17,7 +17,6 @@ import { AccessRefusals } from './keys/access-refusals.ts';
 import { ApiKeys } from './keys/api-keys.ts';
 import { makeFirstAdminKey } from './keys/first-admin-key.ts';
 import { LiveRuns } from './runs/live-runs.ts';
-import { RetentionKeeper } from './retention/retention-keeper.ts';
 import { Sweeper } from './runs/sweeper.ts';
 import { WorkRequests } from './runs/work-requests.ts';
 import { OwnStores } from './stores/own-stores.ts';
@@ -38,7 +37,6 @@ interface Built {
   app: FastifyInstance;
   parts: ApiParts;
   sweeper: Sweeper;
-  retention: RetentionKeeper;
   ownStores: OwnStores;
   stopping: AbortController;
   adminKeyFile: string | undefined;
@@ -114,7 +112,6 @@ export class ControlPlane {
     const base = { catalog, now, connections, liveRuns, openOwnStore: ownStores.open, log };
     const shared = { ...base, presigns: new PresignRequests(base) };
     const gateway = new AgentGateway({ ...shared, sourceUrls: new SourceUrls(shared) });
-    const retention = new RetentionKeeper(shared);
     const parts: ApiParts = {
       catalog,
       now,
@@ -124,7 +121,6 @@ export class ControlPlane {
       connections,
       enrolment: new Enrolment(shared),
       work: new WorkRequests(shared),
-      retention,
       liveRuns,
       followers: new Followers(),
       stopping: stopping.signal,
@@ -138,7 +134,7 @@ export class ControlPlane {
       ...(tls === undefined ? {} : { tls }),
     });
     const sweeper = new Sweeper(shared);
-    return { app, parts, sweeper, retention, ownStores, stopping, adminKeyFile };
+    return { app, parts, sweeper, ownStores, stopping, adminKeyFile };
   }
 
   /**
@@ -152,7 +148,6 @@ export class ControlPlane {
     try {
       const url = await this.app.listen({ ...listen, listenTextResolver });
       this.#built.sweeper.start();
-      this.#built.retention.start();
       return url;
     } catch (cause) {
       throw listenFailed(listen, cause as NodeJS.ErrnoException);
@@ -161,12 +156,12 @@ export class ControlPlane {
 
   /** Ends listeners, agents' connections and streams, and then the catalog. Requests under way come to their end. */
   async close(): Promise<void> {
-    const { app, parts, sweeper, retention, ownStores, stopping } = this.#built;
+    const { app, parts, sweeper, ownStores, stopping } = this.#built;
     stopping.abort();
     sweeper.stop();
     const timer = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
     try {
-      await Promise.all([app.close(), retention.stop()]);
+      await app.close();
     } finally {
       clearTimeout(timer);
       ownStores.close();

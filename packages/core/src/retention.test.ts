@@ -46,9 +46,12 @@ describe('what is kept', () => {
     ).toEqual([]);
   });
 
-  test('by count, and a bad one is none of them', () => {
-    const copies = [...nightly(5), copy('bad', '2026-11-29T04:00:00Z', { state: 'bad' })];
-    expect(kept(plan(copies, { rules: { count: 2 } }))).toEqual(['2026-11-30', '2026-11-29']);
+  test('by count, and a bad one is none of them; it goes no sooner than a good one would', () => {
+    const bad = (when: string) => copy(`bad ${when}`, `2026-11-${when}T04:00:00Z`, { state: 'bad' });
+    const copies = [...nightly(5), bad('29'), bad('27')];
+    const { keep } = plan(copies, { rules: { count: 2 } });
+    expect(keep.map(({ backupId }) => backupId)).toEqual(['2026-11-30', 'bad 29', '2026-11-29']);
+    expect(keep[1]?.reasons).toEqual(['it is bad, and were it good, it is among the newest 2']);
   });
 
   test('grandfather, father and son', () => {

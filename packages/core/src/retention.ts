@@ -111,12 +111,16 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     );
     if (large) note(large.backupId, 'it is the last before the size dropped to less than half');
     const { days } = input.rules;
-    for (const { backupId, at, state, safety } of dated) {
+    for (const { backupId, at, safety } of dated) {
       const isYounger = (limit: number) => at > newest.at - limit * dayMs;
       if (safety && isYounger(days ?? safetyDays))
         note(backupId, 'it was made before a restore in place, not long ago');
-      // For as long as a good one of its day would be there.
-      if (state === 'bad' && isYounger(days ?? 0)) note(backupId, 'it is bad, and young enough to be looked at');
+    }
+    // A finding may be wrong, and a copy may be mended: it goes no sooner than a good one would.
+    const asGood = dated.filter(({ safety }) => !safety);
+    const bad = new Set(asGood.filter(({ state }) => state === 'bad').map(({ backupId }) => backupId));
+    for (const [backupId, reason] of keptByRules(asGood, newest, input)) {
+      if (bad.has(backupId)) note(backupId, `it is bad, and were it good, ${reason}`);
     }
   }
   const isKept = ({ backupId }: RetainedCopy) => (reasons.get(backupId) ?? []).length > 0;
@@ -127,7 +131,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
       .toReversed()
       .map(({ backupId, state }) => ({
         backupId,
-        reason: state === 'bad' ? 'it is bad, and past the days for which that is kept' : 'no rule keeps it any more',
+        reason: state === 'bad' ? 'it is bad, and no rule would keep it were it good' : 'no rule keeps it any more',
       })),
   };
 }

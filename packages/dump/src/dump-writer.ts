@@ -151,8 +151,8 @@ export class DumpWriter {
       this.weighed = isWeighed ? [] : undefined;
       this.dropsBlanks = false;
     }
-    if (this.holdsStatement) return this.hold(span.bytes);
     if (this.weighed) return this.weigh(span, this.weighed);
+    if (this.holdsStatement) return this.hold(span.bytes);
     await this.passStatement(span);
   }
 
@@ -161,7 +161,10 @@ export class DumpWriter {
     if (!span.last) return;
     this.weighed = undefined;
     const bytes = Buffer.concat(pieces);
-    if (!setsPrivileges(bytes)) return this.passStatement({ ...span, bytes, first: true });
+    if (!setsPrivileges(bytes)) {
+      if (this.holdsStatement) return this.hold(bytes);
+      return this.passStatement({ ...span, bytes, first: true });
+    }
     this.takePrivileges?.(bytes);
     this.dropsBlanks = true;
     if (privilegeItems.has(this.scanner.toc?.type ?? '')) this.dropItemComment();
@@ -172,6 +175,7 @@ export class DumpWriter {
     const held = Buffer.concat(this.held);
     const at = held.lastIndexOf('--\n-- ');
     this.held = [at < 0 ? held : held.subarray(0, at)];
+    this.heldBytes = this.held[0]?.length ?? 0;
   }
 
   private withoutBlanks(bytes: Buffer): Buffer {

@@ -10,6 +10,8 @@ describe('setsPrivileges', () => {
     'GRANT SELECT(id) ON TABLE public.runner TO "a; b" WITH GRANT OPTION;',
     'REVOKE ALL ON SCHEMA public FROM PUBLIC;',
     'ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT SELECT ON TABLES TO reader;',
+    'SET SESSION AUTHORIZATION lead;',
+    'RESET SESSION AUTHORIZATION;',
     "ALTER DATABASE app SET work_mem TO '64MB';",
     'ALTER ROLE "a b" IN DATABASE app SET statement_timeout TO 0;',
     "COMMENT ON DATABASE app IS 'x';",
@@ -23,6 +25,7 @@ describe('setsPrivileges', () => {
     "ALTER TABLE public.t ALTER COLUMN a SET DEFAULT ' OWNER TO x';",
     'CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ GRANT SELECT ON t TO x; $$;',
     "COMMENT ON TABLE public.t IS 'GRANT';",
+    "SET search_path = 'SESSION AUTHORIZATION';",
     'ALTER TABLE ONLY public.t ENABLE ROW LEVEL SECURITY;',
   ])('is false of %j', (sql) => {
     expect(setsPrivileges(Buffer.from(sql))).toBe(false);

@@ -80,9 +80,14 @@ export function sidecarOf(
   return gzipSync(Buffer.concat([head, roles, Buffer.from(`\n${endOfRoles}\n\n`), ...lines, largeObjects]));
 }
 
-/** Whether a statement that a dump has set aside belongs into the sidecar: rights on large objects come in fewer of them. */
+/**
+ * Whether a statement that a dump has set aside belongs into the sidecar: rights on large objects come in fewer of them, and
+ * to act as who had made a grant only a superuser may.
+ */
 export function isOfSidecar(statement: Buffer): boolean {
-  return !/^\s*(?:ALTER|(?:GRANT|REVOKE)\b.*? ON) LARGE OBJECT /.test(statement.toString('latin1', 0, 200));
+  return !/^\s*(?:(?:ALTER|(?:GRANT|REVOKE)\b.*? ON) LARGE OBJECT |(?:RE)?SET SESSION AUTHORIZATION\b)/.test(
+    statement.toString('latin1', 0, 200),
+  );
 }
 
 async function besideStatements(options: PrivilegesOptions): Promise<Omit<PrivilegeParts, 'statements'>> {
@@ -105,7 +110,10 @@ async function statementsOf(
   const statements: Buffer[] = [];
   for await (const piece of readDump(finished(schema, 'pg_dump', options), { connectAllowed: true })) {
     if (piece.kind !== 'statement') continue;
-    if (setting.test(piece.sql.toString('latin1', 0, 100)) || (setsPrivileges(piece.sql) && belongs(piece.sql))) {
+    if (
+      setting.test(piece.sql.toString('latin1', 0, 100)) ||
+      (setsPrivileges(piece.sql) && isOfSidecar(piece.sql) && belongs(piece.sql))
+    ) {
       statements.push(piece.sql);
     }
   }

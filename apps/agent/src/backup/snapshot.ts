@@ -129,7 +129,11 @@ export class Leader {
   async movedTables(locked: Promise<void>): Promise<string[]> {
     const limitMs = this.#answerLimitMs;
     const seen = answered(this.#connection, readTableStates(this.#connection, this.#leftOut), limitMs);
-    const [then] = await Promise.all([seen, locked]);
+    const [then] = await Promise.all([seen, locked]).catch(async (error: unknown) => {
+      // Whoever ends pg_dump asks over this connection.
+      await seen.catch(() => undefined);
+      throw error;
+    });
     const other = await this.#reconnect();
     try {
       const now = await answered(other, readTableStates(other, this.#leftOut), limitMs);

@@ -3,6 +3,8 @@ import { runDrill } from '../drill/run-drill.ts';
 import { AgentError } from '../errors.ts';
 import { findBackups } from '../backups/find-backups.ts';
 import { runVerify } from '../verify/run-verify.ts';
+import type { Host } from '../compose.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
 import { doBackup, type BackupWork } from './do-backup.ts';
 import { inTime } from '../stores/in-time.ts';
 
@@ -20,16 +22,18 @@ async function verifyNewest({ host, database, asked, progress, signal }: BackupW
   const buckets = stores.filter(({ kind }) => kind === 's3');
   const databaseId = host.databaseIdOf(database);
   const sources: BackupSource[] = [];
+  const missingIn: { opened: OpenedStore; dumpKey: string }[] = [];
   const unreachable = [];
   for (const opened of buckets.length > 0 ? buckets : stores) {
     try {
-      const source = await inTime(newestIn(opened, database.name), opened, database.dump.stallLimitMs);
-      if (source) sources.push({ ...source, databaseId });
+      const newest = await inTime(newestIn(opened, host, database.name), opened, database.dump.stallLimitMs);
+      if (typeof newest === 'string') missingIn.push({ opened, dumpKey: newest });
+      else if (newest) sources.push({ ...newest, databaseId });
     } catch (error) {
       unreachable.push({ opened, error });
     }
   }
-  if (sources.length + unreachable.length === 0) {
+  if (sources.length + missingIn.length + unreachable.length === 0) {
     throw new AgentError('BackupNotFound', `There is no copy of ${database.name} yet that could be read back.`);
   }
   await runVerify(
@@ -39,7 +43,7 @@ async function verifyNewest({ host, database, asked, progress, signal }: BackupW
       databaseId,
       reference: 'latest',
       sources,
-      missingIn: [],
+      missingIn,
       unreachable,
       asked,
     },
@@ -47,14 +51,23 @@ async function verifyNewest({ host, database, asked, progress, signal }: BackupW
   );
 }
 
-async function newestIn(opened: BackupSource['opened'], database: string): Promise<BackupSource | undefined> {
+/** @returns the key of its dump alone, where that is gone; undefined where none was ever put there */
+async function newestIn(
+  opened: OpenedStore,
+  { surroundings }: Host,
+  database: string,
+): Promise<BackupSource | string | undefined> {
   const backups = await findBackups([opened]);
   const newest = backups.find(
-    ({ database: name, copies: [copy] }) =>
-      name === database && copy?.hasManifest === true && copy.sizeBytes !== undefined,
+    ({ database: name, at, copies: [copy] }) =>
+      name === database && copy?.hasManifest === true && at.getTime() <= surroundings.now() + clockToleranceMs,
   );
-  return newest && sourceOf(opened, newest.names.dump);
+  if (!newest) return undefined;
+  return newest.copies[0]?.sizeBytes === undefined ? newest.names.dump : sourceOf(opened, newest.names.dump);
 }
+
+/** A backup that a wrong clock has dated in the future is not the newest. */
+const clockToleranceMs = 60_000;
 
 /** The latest backup, on the database's own server. */
 async function drillLatest({ host, database, asked, progress, signal }: BackupWork): Promise<void> {

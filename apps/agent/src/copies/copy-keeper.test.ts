@@ -103,7 +103,9 @@ test('what a store missed while it was away is made when it is back, the oldest 
   away();
   const stems = [await made(5), await made(3), await made(1)];
   await keeper.look(signal);
-  expect(said).toEqual([expect.stringMatching(/^app, and it is tried again in 1 min: .* a file stands where/)]);
+  expect(said).toEqual([
+    expect.stringMatching(/^could not make missing copies of app in other, and tries again in 1 min: .* a file stands/),
+  ]);
   await keeper.look(signal);
   expect(said).toHaveLength(1);
   back();
@@ -141,7 +143,10 @@ test('of a copy that is not whole any more none is made, and it is mended itself
   const whole = readFileSync(local);
   writeFileSync(local, 'x'.repeat(30));
   await keeper.look(signal);
-  expect([said, dumps()]).toEqual([[expect.stringMatching(/could not be copied to other.*its SHA-256 differs/)], []]);
+  expect([said, dumps()]).toEqual([
+    [expect.stringMatching(/^could not make app_.* in other.*its SHA-256 differs/)],
+    [],
+  ]);
   expect(stored()).toEqual([`corrupt ${stem}.sql.gz`]);
   // No good one is left: nothing is tried any more.
   now += hour;
@@ -163,6 +168,26 @@ test('of a copy that is not whole any more none is made, and it is mended itself
   expect(said.slice(-2)).toEqual(
     Array(2).fill(`${stem}.sql.gz was copied from other to local, where it had been missing`),
   );
+});
+
+test('what retention has removed from its source keeps none of the newer ones from being made', async () => {
+  back();
+  const [gone, there] = [await made(5), await made(1)];
+  for (const end of ['sql.gz', 'manifest.json']) rmSync(join(agent.backups, `${gone}.${end}`));
+  await keeper.look(signal);
+  expect([dumps(), said.length]).toEqual([[`${there}.sql.gz`], 1]);
+});
+
+test('a manifest that is not the one that was made is made good with its dump', async () => {
+  back();
+  const stem = await made(1);
+  await keeper.look(signal);
+  writeFileSync(join(other, `${stem}.manifest.json`), '{}');
+  await found(stem, 'other', 'corrupt');
+  now += hour;
+  await keeper.look(signal);
+  const name = `${stem}.manifest.json`;
+  expect(readFileSync(join(other, name))).toEqual(readFileSync(join(agent.backups, name)));
 });
 
 test('one that was cut short is finished', async () => {

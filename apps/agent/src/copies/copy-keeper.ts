@@ -1,8 +1,8 @@
 import { paragraphOf } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { Events } from '../daemon/events.ts';
-import { makeCopy } from './make-copy.ts';
-import { missingCopies } from './missing-copies.ts';
+import { makeCopy, NoSourceError } from './make-copy.ts';
+import { MissingCopies, type MissingCopy } from './missing-copies.ts';
 
 /** Waits after a failure with a store; the last of them again and again. */
 const waitsMs = [60_000, 120_000, 300_000, 600_000, 900_000];
@@ -11,7 +11,7 @@ const waitsMs = [60_000, 120_000, 300_000, 600_000, 900_000];
 export class CopyKeeper {
   readonly #host: Host;
   readonly #events: Events;
-  /** By store or, where none could be asked, by database. */
+  /** By store; and by copy, where nothing that there is of its backup can be read. */
   readonly #resting = new Map<string, { failures: number; until: number }>();
 
   constructor(host: Host, events: Events) {
@@ -24,21 +24,33 @@ export class CopyKeeper {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        await this.#attempt(database.name, database.name, async () => {
-          for (const missing of await missingCopies(host, database)) {
-            const { to, names } = missing;
-            await this.#attempt(to.store.storeId, `${names.dump} could not be copied to ${to.name}`, async () => {
-              const from = await makeCopy(host, missing);
-              this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
-            });
-            signal.throwIfAborted();
-          }
-        });
+        const all = await MissingCopies.of(host, database);
+        for (const to of all.stores) {
+          await this.#attempt(to.store.storeId, `missing copies of ${database.name} in ${to.name}`, async () => {
+            for (const missing of await all.in(to)) await this.#make(host, missing);
+          });
+          signal.throwIfAborted();
+        }
       } finally {
         host.close();
       }
-      signal.throwIfAborted();
     }
+  }
+
+  /** @throws whatever is wrong with the store that lacks it */
+  async #make(host: Host, missing: MissingCopy): Promise<void> {
+    const { to, names } = missing;
+    let failure: unknown;
+    await this.#attempt(`${to.store.storeId} ${names.dump}`, `${names.dump} in ${to.name}`, async () => {
+      try {
+        const from = await makeCopy(host, missing);
+        this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
+      } catch (error) {
+        if (error instanceof NoSourceError) throw error;
+        failure = error;
+      }
+    });
+    if (failure !== undefined) throw failure;
   }
 
   async #attempt(place: string, what: string, work: () => Promise<void>): Promise<void> {
@@ -52,7 +64,7 @@ export class CopyKeeper {
     } catch (error) {
       const waitMs = waitsMs[Math.min(rest.failures, waitsMs.length - 1)] ?? 0;
       this.#resting.set(place, { failures: rest.failures + 1, until: now + waitMs });
-      this.#events.warn(`${what}, and it is tried again in ${waitMs / 60_000} min: ${paragraphOf(error)}`);
+      this.#events.warn(`could not make ${what}, and tries again in ${waitMs / 60_000} min: ${paragraphOf(error)}`);
     }
   }
 }

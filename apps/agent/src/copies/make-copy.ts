@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readAll } from '@strideiq/storage';
+import { once, readAll } from '@strideiq/storage';
+import { codeOf, paragraphOf, parseManifest } from '@strideiq/core';
 import { completeCopy } from '../backup/copies.ts';
 import { sha256 } from '../backup/manifest.ts';
 import { within } from '../backup/within.ts';
@@ -7,57 +8,153 @@ import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import { AgentError } from '../errors.ts';
 import type { SealedBackup } from '../journal/schema.ts';
+import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
 import type { MissingCopy } from './missing-copies.ts';
+
+/** No copy could be made for what is wrong with those that there are; the store that lacks it is not to blame. */
+export class NoSourceError extends AgentError {
+  constructor(reasons: readonly string[]) {
+    super('VerificationFailed', reasons.join(' '), 'No copy was made of it. `strideiq-agent verify` says more.');
+  }
+}
 
 /**
  * Makes a copy from another one, whose every byte is compared with the manifest as it passes: of a bad one nothing is made.
  * Each step may be repeated, so that one that was cut short is finished the next time.
  * @returns the store that it was made from
- * @throws AgentError `VerificationFailed` where no copy is whole any more; any StorageError
+ * @throws NoSourceError where no other copy can be read whole; any StorageError of the store that lacks it
  */
 export async function makeCopy(host: Host, missing: MissingCopy): Promise<OpenedStore> {
-  const { to, from, database, names, backupId, runId, sealed } = missing;
-  const { configuration, journal } = host;
+  const { to, from, database, names } = missing;
+  const { configuration, surroundings } = host;
   const databaseId = host.databaseIdOf(database);
-  await claimPrefix(to, { environment: configuration.environment, database: database.name, databaseId });
-  // Under this name nobody puts anything but we, and what an earlier attempt has left is in nobody's way but the bill's.
-  for await (const left of to.store.unfinished(names.dump)) await left.discard();
-  let failure: unknown;
+  const owner = { environment: configuration.environment, database: database.name, databaseId };
+  const soon = async <T>(step: Promise<T>, opened = to) =>
+    inTime(step, opened, database.dump.stallLimitMs, surroundings.signal);
+  await soon(claimPrefix(to, owner));
+  await soon(discardLeft(missing));
+  const reasons: string[] = [];
   for (const opened of from) {
-    try {
-      const manifest = await readAll(await opened.store.get(names.manifest));
-      if (!journal.knowsManifest(backupId, sha256(manifest))) throw notOurs(opened, names.manifest);
-      await putDump(host, missing, opened);
-      const privileges = sealed.hasPrivileges ? await readAll(await opened.store.get(names.privileges)) : undefined;
-      const newest = sealed.safety !== true && (await isNewest(missing));
-      await completeCopy(to, { names, manifest, privileges, dumpBytes: sealed.bytes, newest }, []);
-      const { storeId } = to.store;
-      journal.copyMade(runId, { databaseId, backupId, storeId, key: names.dump, sizeBytes: sealed.bytes });
-      return opened;
-    } catch (error) {
-      if (!(error instanceof AgentError && error.code === 'VerificationFailed')) throw error;
-      // Known from here on, and mended itself once there is another.
-      const { storeId } = opened.store;
-      const problems = [error.message];
-      journal.found({ databaseId, backupId, storeId, key: names.dump, state: 'corrupt', problems });
-      failure = error;
+    const source = await soon(readSource(host, missing, opened), opened).catch((error: unknown) => {
+      reasons.push(paragraphOf(error));
+    });
+    if (!source) continue;
+    const failure = await putDump(host, missing, opened);
+    if (failure) {
+      reasons.push(paragraphOf(failure));
+      continue;
     }
+    await soon(finish(missing, source));
+    const { storeId } = to.store;
+    const copy = { databaseId, backupId: missing.backupId, storeId, key: names.dump };
+    host.journal.copyMade(missing.runId, { ...copy, sizeBytes: missing.sealed.bytes });
+    return opened;
   }
-  throw failure;
+  throw new NoSourceError(reasons);
 }
 
-async function putDump({ surroundings }: Host, { to, names, sealed, database }: MissingCopy, from: OpenedStore) {
-  const there = await to.store.head(names.dump);
-  const { signal } = surroundings;
-  const source = checked(await from.store.get(names.dump, undefined, { signal }), sealed, from, {
-    limitMs: database.dump.stallLimitMs,
-    signal,
-  });
-  const replace = there !== undefined;
-  const stored = await to.store.put(names.dump, source, { expectedBytes: sealed.bytes, signal, replace });
-  if (stored.sizeBytes !== sealed.bytes) throw new Error(`${to.store.location} holds ${stored.sizeBytes} bytes of it`);
+/** Under this name nobody puts anything but we, and what an earlier attempt has left is in nobody's way but the bill's. */
+async function discardLeft({ to, names }: MissingCopy): Promise<void> {
+  for await (const left of to.store.unfinished(names.dump)) await left.discard();
+}
+
+/** What stands beside a dump. */
+interface Beside {
+  manifest: Buffer;
+  privileges: Buffer | undefined;
+}
+
+/** @throws AgentError `VerificationFailed` where it is not what this host has written */
+async function readSource(
+  { journal }: Host,
+  { backupId, names }: MissingCopy,
+  { store }: OpenedStore,
+): Promise<Beside> {
+  const manifest = await readAll(await store.get(names.manifest));
+  if (!journal.knowsManifest(backupId, sha256(manifest))) {
+    throw new AgentError(
+      'VerificationFailed',
+      `${names.manifest} in ${store.location} is not the manifest that this host wrote.`,
+    );
+  }
+  const expected = parseManifest(manifest.toString(), names.manifest).manifest.privileges;
+  const privileges = expected ? await readAll(await store.get(names.privileges)) : undefined;
+  if (expected && privileges && sha256(privileges) !== expected.sha256) {
+    throw new AgentError(
+      'VerificationFailed',
+      `${names.privileges} in ${store.location} is not the file that was made.`,
+    );
+  }
+  return { manifest, privileges };
+}
+
+/** A directory says that bytes are on the disk, a bucket watches itself. */
+const patience = 5;
+
+/** @returns why it is the source's fault that there is no copy, which is known from then on; throws where it is not */
+async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Promise<Error | undefined> {
+  const { to, names, sealed, database, backupId } = missing;
+  const { surroundings, journal } = host;
+  const { stallLimitMs: limitMs } = database.dump;
+  let failure: Error | undefined;
+  const stalled = new AbortController();
+  const signal = AbortSignal.any([surroundings.signal, stalled.signal]);
+  const source = async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      yield* checked(await from.store.get(names.dump, undefined, { signal }), sealed, from, { limitMs, signal });
+    } catch (error) {
+      failure = error as Error;
+      throw error;
+    }
+  };
+  const late = () =>
+    new AgentError('StoreStalled', `${to.store.location} has taken nothing of ${names.dump} for too long.`);
+  const cut = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    cut.reject(late());
+    stalled.abort(late());
+  }, limitMs * patience);
+  try {
+    const replace = (await to.store.head(names.dump)) !== undefined;
+    const putting = to.store.put(names.dump, source(), {
+      expectedBytes: sealed.bytes,
+      signal,
+      replace,
+      onStored: () => void timer.refresh(),
+    });
+    await (to.kind === 's3' ? putting : Promise.race([putting, cut.promise]));
+    return undefined;
+  } catch (error) {
+    surroundings.signal.throwIfAborted();
+    if (failure === undefined || stalled.signal.aborted) throw error;
+    if (codeOf(failure) === 'VerificationFailed') {
+      const copy = { databaseId: host.databaseIdOf(database), backupId, storeId: from.store.storeId, key: names.dump };
+      journal.found({ ...copy, state: 'corrupt', problems: [failure.message] });
+    }
+    return failure;
+  } finally {
+    clearTimeout(timer);
+    cut.promise.catch(() => undefined);
+  }
+}
+
+/** Manifest and privileges where they are not there, or not what they should be; LATEST, where it is the newest. */
+async function finish(missing: MissingCopy, { manifest, privileges }: Beside): Promise<void> {
+  const { to, names, sealed } = missing;
+  const { store } = to;
+  for (const [key, wanted] of [
+    [names.privileges, privileges],
+    [names.manifest, manifest],
+  ] as const) {
+    if (!wanted || !(await store.head(key)) || (await readAll(await store.get(key))).equals(wanted)) continue;
+    await store.put(key, once(wanted), { replace: true });
+  }
+  const there = await store.head(names.dump);
+  if (there?.sizeBytes !== sealed.bytes) throw new Error(`${store.location} holds no whole ${names.dump} any more`);
+  const newest = sealed.safety !== true && (await isNewest(missing));
+  await completeCopy(to, { names, manifest, privileges, dumpBytes: sealed.bytes, newest }, []);
 }
 
 /** Passes bytes on, and ends only where they are those that the backup had. */
@@ -87,15 +184,6 @@ async function* checked(
   throw new AgentError(
     'VerificationFailed',
     `${objectName} in ${store.location} is not what was stored there: its ${length === bytes ? 'SHA-256' : 'size'} differs.`,
-    'No copy was made of it. `strideiq-agent verify` says more.',
-  );
-}
-
-function notOurs({ store }: OpenedStore, name: string): AgentError {
-  return new AgentError(
-    'VerificationFailed',
-    `${name} in ${store.location} is not the manifest that this host wrote.`,
-    'No copy was made of it.',
   );
 }
 

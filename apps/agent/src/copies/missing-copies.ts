@@ -1,4 +1,5 @@
 import { parseBackupName, type BackupNames, type RetainedCopy } from '@strideiq/core';
+import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { CopyOutcome, Run, SealedBackup } from '../journal/schema.ts';
@@ -23,61 +24,104 @@ export interface MissingCopy {
 /** Further back nothing is made up for: each is listed and judged. */
 const mostBackups = 500;
 
-/**
- * Copies that failed when their backup was made, or were found to be gone or corrupt since, of which another store has a good
- * one; oldest first. Only those that retention would keep.
- * @throws any StorageError of a store that cannot be asked
- */
-export async function missingCopies(host: Host, database: DatabaseConfiguration): Promise<MissingCopy[]> {
-  const { journal } = host;
-  const made = journal.madeOf(host.databaseIdOf(database), mostBackups);
-  if (made.length === 0) return [];
-  const stores = await host.storesOf(database);
-  const found = new Map(stores.map(({ store }) => [store.storeId, journal.foundIn(store.storeId)]));
-  const isGood = ({ storeId, dumpKey, ...copy }: CopyOutcome) => {
-    const state = found.get(storeId)?.get(dumpKey);
-    return copy.state === 'stored' && state !== 'corrupt' && state !== 'missing';
-  };
-  const missing: MissingCopy[] = [];
-  for (const to of stores) {
-    const wanted = made.flatMap((run) => wantedOf(run, database, stores, to, isGood));
-    if (wanted.length === 0) continue;
-    const kept = await inTime(keptOf(host, to, wanted), to, database.dump.stallLimitMs);
-    missing.push(...wanted.filter(({ names }) => kept.has(names.stem)));
+/** What copies are missing of one database, store by store. */
+export class MissingCopies {
+  readonly #host: Host;
+  readonly #database: DatabaseConfiguration;
+  readonly #stores: readonly OpenedStore[];
+  readonly #made: readonly Run[];
+  readonly #found: Map<string, ReturnType<Host['journal']['foundIn']>>;
+  readonly #listings = new Map<string, Promise<Map<string, number | undefined>>>();
+
+  private constructor(host: Host, database: DatabaseConfiguration, stores: readonly OpenedStore[]) {
+    const { journal } = host;
+    this.#host = host;
+    this.#database = database;
+    this.#stores = stores;
+    this.#made = journal.madeOf(host.databaseIdOf(database), mostBackups);
+    this.#found = new Map(stores.map(({ store }) => [store.storeId, journal.foundIn(store.storeId)]));
   }
-  return missing.toSorted((one, other) => one.at - other.at);
+
+  static async of(host: Host, database: DatabaseConfiguration): Promise<MissingCopies> {
+    return new MissingCopies(host, database, await host.storesOf(database));
+  }
+
+  get stores(): readonly OpenedStore[] {
+    return this.#stores;
+  }
+
+  /**
+   * Copies that failed when their backup was made, or were found to be gone or corrupt since, of which another store has a
+   * good one; oldest first. Only those that retention would keep.
+   * @throws any StorageError of the store
+   */
+  async in(to: OpenedStore): Promise<MissingCopy[]> {
+    const wanted = this.#made.flatMap((run) => this.#wantedOf(run, to));
+    if (wanted.length === 0) return [];
+    const kept = await inTime(this.#keptOf(to, wanted), to, this.#database.dump.stallLimitMs);
+    const sourced: MissingCopy[] = [];
+    for (const missing of wanted.filter(({ names }) => kept.has(names.stem))) {
+      const from = await this.#there(missing);
+      if (from.length > 0) sourced.push({ ...missing, from });
+    }
+    return sourced.toSorted((one, other) => one.at - other.at);
+  }
+
+  #isGood({ storeId, dumpKey, state }: CopyOutcome): boolean {
+    const found = this.#found.get(storeId)?.get(dumpKey);
+    return state === 'stored' && found !== 'corrupt' && found !== 'missing';
+  }
+
+  #wantedOf({ id: runId, detail }: Run, to: OpenedStore): MissingCopy[] {
+    const { backupId, sealed, copies = [] } = detail;
+    const outcomes = copies.filter((copy) => 'state' in copy);
+    const own = outcomes.find(({ storeId }) => storeId === to.store.storeId);
+    const parsed = sealed && parseBackupName(sealed.objectName);
+    if (!own || this.#isGood(own) || backupId === undefined || !parsed) return [];
+    const good = new Set(outcomes.filter((copy) => this.#isGood(copy)).map(({ storeId }) => storeId));
+    const from = this.#stores
+      .filter(({ store }) => good.has(store.storeId))
+      .toSorted((one, other) => one.kind.localeCompare(other.kind));
+    const { names, at } = parsed;
+    const database = this.#database;
+    return from.length === 0 ? [] : [{ database, runId, backupId, names, at: at.getTime(), sealed, to, from }];
+  }
+
+  /** Which of them would stay in the store, were they there. */
+  async #keptOf(to: OpenedStore, wanted: readonly MissingCopy[]): Promise<Set<string>> {
+    const retention = new StoreRetention(this.#host, this.#database, to);
+    const stems = new Set(wanted.map(({ names }) => names.stem));
+    const others = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
+    const asGood = wanted.map(({ names, at, sealed }): RetainedCopy => {
+      const { bytes: sizeBytes, safety = false } = sealed;
+      return { backupId: names.stem, at, state: 'good', safety, sizeBytes };
+    });
+    return new Set(retention.plan([...others, ...asGood]).keep.map(({ backupId }) => backupId));
+  }
+
+  /** Of the stores that should have it those that do: retention may have removed it there since. */
+  async #there({ from, names, sealed }: MissingCopy): Promise<OpenedStore[]> {
+    const there = await Promise.all(
+      from.map(async (opened) => {
+        const listing = await this.#listing(opened).catch(() => undefined);
+        return listing?.get(names.stem) === sealed.bytes ? [opened] : [];
+      }),
+    );
+    return there.flat();
+  }
+
+  /** Sizes of dumps that have a manifest, by the names of their backups; asked for once. */
+  async #listing(opened: OpenedStore): Promise<Map<string, number | undefined>> {
+    const { storeId } = opened.store;
+    const listing = this.#listings.get(storeId) ?? inTime(sizesIn(opened), opened, this.#database.dump.stallLimitMs);
+    this.#listings.set(storeId, listing);
+    return listing;
+  }
 }
 
-function wantedOf(
-  { id: runId, detail }: Run,
-  database: DatabaseConfiguration,
-  stores: readonly OpenedStore[],
-  to: OpenedStore,
-  isGood: (copy: CopyOutcome) => boolean,
-): MissingCopy[] {
-  const { backupId, sealed, copies = [] } = detail;
-  const outcomes = copies.filter((copy) => 'state' in copy);
-  const own = outcomes.find(({ storeId }) => storeId === to.store.storeId);
-  const parsed = sealed && parseBackupName(sealed.objectName);
-  if (!own || isGood(own) || backupId === undefined || !parsed) return [];
-  const good = new Set(outcomes.filter(isGood).map(({ storeId }) => storeId));
-  const from = stores
-    .filter(({ store }) => good.has(store.storeId))
-    .toSorted((one, other) => one.kind.localeCompare(other.kind));
-  const { names, at } = parsed;
-  return from.length === 0 ? [] : [{ database, runId, backupId, names, at: at.getTime(), sealed, to, from }];
-}
-
-/** Which of them would stay in the store, were they there. */
-async function keptOf(host: Host, to: OpenedStore, wanted: readonly MissingCopy[]): Promise<Set<string>> {
-  const [first] = wanted;
-  if (!first) return new Set();
-  const retention = new StoreRetention(host, first.database, to);
-  const stems = new Set(wanted.map(({ names }) => names.stem));
-  const others = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
-  const asGood = wanted.map(({ names, at, sealed }): RetainedCopy => {
-    const { bytes: sizeBytes, safety = false } = sealed;
-    return { backupId: names.stem, at, state: 'good', safety, sizeBytes };
-  });
-  return new Set(retention.plan([...others, ...asGood]).keep.map(({ backupId }) => backupId));
+async function sizesIn(opened: OpenedStore): Promise<Map<string, number | undefined>> {
+  const backups = await findBackups([opened]);
+  return new Map(
+    backups.flatMap(({ names, copies: [copy] }) => (copy?.hasManifest === true ? [[names.stem, copy.sizeBytes]] : [])),
+  );
 }

@@ -1,5 +1,6 @@
 import { paragraphOf } from '@strideiq/core';
 import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '../backup/within.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { CopyKeeper } from '../copies/copy-keeper.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -53,7 +54,7 @@ export class Daemon {
       this.#every(careEveryMs, stop, async () => this.#care()),
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
-      this.#every(copiesEveryMs, stop, async () => copies.look(stop)),
+      this.#every(copiesEveryMs, stop, async () => within(copies.look(stop), { signal: stop })),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);

@@ -56,6 +56,7 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
     if (opened) await examineStore(doctor, opened);
   }
   await examineCompressor(doctor);
+  examineFile(doctor, host, database);
   return doctor.findings;
 }
 
@@ -191,4 +192,17 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
   const faster =
     'libdeflate does the same in less time and space: install it (Debian: libdeflate0; Homebrew: libdeflate).';
   doctor.say('ok', 'compression', `by ${name}`, name === 'zlib' ? faster : '');
+}
+
+/** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
+function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
+  const { controlPlane, stores } = host.configuration;
+  const buckets = database.stores.filter((name) => stores[name]?.type === 's3');
+  if (controlPlane === undefined || buckets.length === 0) return;
+  doctor.say(
+    'warn',
+    'retention',
+    `buckets are for the control plane to look after, and this version's does not yet: nothing is removed from ${buckets.join(', ')}`,
+    'A lifecycle rule of the bucket does, or `strideiq-agent prune` on a host whose file names no control plane.',
+  );
 }

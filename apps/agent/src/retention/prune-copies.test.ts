@@ -57,9 +57,11 @@ function backups(...daysAgo: number[]): void {
 
 function backup(daysAgo: number, more: { safety?: boolean } = {}): void {
   const stem = stemOf(daysAgo);
-  put(`${stem}.sql.gz`);
+  const object = { ...exampleManifest.object, name: `${stem}.sql.gz` };
+  put(object.name, 'x'.repeat(object.bytes));
   put(`${stem}.privileges.sql.gz`);
-  put(`${stem}.manifest.json`, manifestText({ ...exampleManifest, ...more }, stem));
+  const databaseId = agent.databaseId();
+  put(`${stem}.manifest.json`, manifestText({ ...exampleManifest, databaseId, object, ...more }, stem));
 }
 const nightly = (days: number) => Array.from({ length: days }, (_, at) => at);
 
@@ -143,6 +145,21 @@ test('a manifest that nobody can read counts for nothing, and a store that canno
   rmSync(join(agent.backups, `${stemOf(20)}.manifest.json`));
   mkdirSync(join(agent.backups, `${stemOf(20)}.manifest.json`));
   expect((await prune())[0]).toMatchObject({ removed: [] });
+});
+
+test('one that is shorter than its manifest says is not taken for the newest; one that was only away for a while is', async () => {
+  host.close();
+  await agent.remove();
+  await open({ retention: { local: { count: 1 } } });
+  backups(1, 2, 3);
+  put(`${stemOf(1)}.sql.gz`, 'x');
+  const storeId = (await host.storesOf(database()))[0]?.store.storeId ?? '';
+  const key = `${stemOf(2)}.sql.gz`;
+  const missing = { databaseId: agent.databaseId(), backupId: newId(1), storeId, key, state: 'missing' as const };
+  host.journal.found({ ...missing, problems: [] });
+  const [planned] = await planCopies(host, database());
+  expect(planned?.plan.keep.map(({ backupId }) => backupId)).toEqual([stemOf(1), stemOf(2)]);
+  expect(planned?.plan.remove.map(({ backupId }) => backupId)).toEqual([stemOf(3)]);
 });
 
 test('the newest that was read back whole stays, and a corrupt one counts for nothing', async () => {

@@ -57,11 +57,13 @@ export class StoreRetention {
 /** Says what each copy of a store is worth, by its listing and by what this host knows. */
 class Judge {
   readonly #opened: OpenedStore;
+  readonly #databaseId: string;
   readonly #found: ReturnType<Host['journal']['foundIn']>;
   readonly #sealed: ReturnType<Host['journal']['sealedOf']>;
 
   constructor({ journal }: Host, databaseId: string, opened: OpenedStore) {
     this.#opened = opened;
+    this.#databaseId = databaseId;
     this.#found = journal.foundIn(opened.store.storeId);
     this.#sealed = journal.sealedOf(databaseId);
   }
@@ -72,13 +74,16 @@ class Judge {
     const sealed = this.#sealed.get(names.dump);
     const found = this.#found.get(names.dump);
     const isWhole = copy.sizeBytes !== undefined && (sealed === undefined || sealed.bytes === copy.sizeBytes);
-    if (!isWhole || found === 'corrupt' || found === 'missing') return { ...known, state: 'bad', safety: false };
+    // One that was missing when it was looked for, and is there: a mount had been away.
+    if (!isWhole || found === 'corrupt') return { ...known, state: 'bad', safety: sealed?.safety === true };
     const state = found === 'verified' ? 'verified' : 'good';
     if (sealed) return { ...known, state, safety: sealed.safety === true };
     // From before this journal: only the manifest can tell then.
     try {
       const { manifest } = await readManifest(this.#opened, names.manifest);
-      return { ...known, state, safety: manifest.safety === true };
+      const { object, databaseId } = manifest;
+      const isOwn = object.name === names.dump && object.bytes === copy.sizeBytes && databaseId === this.#databaseId;
+      return { ...known, state: isOwn ? state : 'bad', safety: manifest.safety === true };
     } catch (error) {
       if (codeOf(error) === 'ManifestInvalid') return { ...known, state: 'bad', safety: false };
       throw error;

@@ -187,6 +187,16 @@ describe('with a schedule each hour', () => {
   });
 });
 
+test('what failed is tried again also where nothing is made late', async () => {
+  await agentWith({ ...quiet, schedule: '0 13 * * *', catchUp: false });
+  const running = scheduler();
+  watch(running, at('13:00:30'));
+  now = at('13:10');
+  ends('failed', 'ServerUnreachable');
+  watch(running, at('13:12'));
+  expect(due()).toEqual(['01-11T13:00', '01-11T13:00']);
+});
+
 test('one that is not to be made late is not, nor one that was missed for too long', async () => {
   await agentWith({ ...quiet, schedule: '0 3 * * *', catchUpLimit: '6h' });
   scheduler().look();
@@ -245,6 +255,13 @@ test('lines may be for some of the stores, and those that wait for the same run 
   expect(jobs.at(-1)?.stores).toBeUndefined();
   watch(running, at('16:01'));
   expect(jobs.at(-1)?.stores).toBeUndefined();
+});
+
+test('lines of one moment for different stores are made, each of them', async () => {
+  const lines = ['local', 'other'].map((store) => ({ cron: '0 13 * * *', stores: [store] }));
+  await agentWith({ stores: ['local', 'other'], ...quiet, schedule: lines });
+  watch(scheduler(), at('13:01'));
+  expect([jobs.at(-1)?.stores, [...queued]]).toEqual([['local', 'other'], [jobs.at(-1)?.runId]]);
 });
 
 test('copies are read back weekly, backups drilled when that is asked for, and neither stands in the way of a backup', async () => {

@@ -101,18 +101,11 @@ export class Scheduler {
     const databaseId = host.databaseIdOf(database);
     const replaced = schedules.due().find((each) => each.databaseId === databaseId && each.kind === kind);
     const runId = newId(now);
-    const run = { databaseId, kind, dueAt, runId, attempt: 1, notBefore: now, stores: this.#joined(stores, replaced) };
+    const run = { databaseId, kind, dueAt, runId, attempt: 1, notBefore: now, stores: joined(stores, replaced) };
     schedules.follow(id, followed, run);
     if (replaced) queue.withdraw(replaced.runId);
     const how = now - dueAt > punctualMs ? `was missed at ${iso(dueAt)}, and is made now` : `is due (${line})`;
     events.info(`the ${kind} of ${database.name} ${how}`, { runId });
-  }
-
-  /** What has not begun yet, or has failed, is made with the one that takes its place. */
-  #joined(stores: readonly string[] | undefined, replaced: DueRun | undefined): string[] | null {
-    const isUnderWay = replaced && this.#parts.host.journal.get(replaced.runId)?.finishedAt === null;
-    if (stores === undefined || (replaced?.stores === null && !isUnderWay)) return null;
-    return [...new Set([...stores, ...(isUnderWay ? [] : (replaced?.stores ?? []))])];
   }
 
   /** @returns true where it is not to be made any more, which is said */
@@ -139,7 +132,7 @@ export class Scheduler {
     // One that was killed has no end yet: whoever clears behind it gives it one.
     if (run) return runStates.isFinal(run.state as RunState) ? this.#settle(due, run, now) : undefined;
     const database = host.databaseOfId(databaseId);
-    if (!database || (now - dueAt > punctualMs && this.#isTooLate(kind, database, dueAt, now)))
+    if (!database || (due.attempt === 1 && now - dueAt > punctualMs && this.#isTooLate(kind, database, dueAt, now)))
       return journal.schedules.done(due);
     if (isPaused(database, now)) return undefined;
     if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {
@@ -162,6 +155,12 @@ export class Scheduler {
 /** A clock that was set back does not make anything wait for longer. */
 const longestWaitMs = Math.max(...attemptsAfterMs);
 
+/** What has not come to its end is made with the one that takes its place; one that is under way may still fail. */
+function joined(stores: readonly string[] | undefined, replaced: DueRun | undefined): string[] | null {
+  if (stores === undefined || replaced?.stores === null) return null;
+  return [...new Set([...stores, ...(replaced?.stores ?? [])])].toSorted();
+}
+
 function isPaused({ pause }: DatabaseConfiguration, now: number): boolean {
   return pause !== undefined && now < pause.untilMs;
 }
@@ -170,7 +169,9 @@ function linesOf(host: Host): FollowedLine[] {
   return Object.values(host.configuration.databases).flatMap((database) => {
     const { timezone, schedule, verify, drill } = database;
     const of = (kind: DueKind, cron: string, stores?: readonly string[]): FollowedLine => ({
-      id: [host.databaseIdOf(database), ...(kind === 'backup' ? [] : [kind]), timezone, cron].join(' '),
+      id: [host.databaseIdOf(database), ...(kind === 'backup' ? [] : [kind]), timezone, cron, ...(stores ?? [])].join(
+        ' ',
+      ),
       kind,
       database,
       line: cron,

@@ -79,7 +79,15 @@ function claimStore(
     // By its place the control plane's own credentials are found: nobody gets at a place by another one's id.
     return { code: 'InputInvalid', text: `The store ${name} is not at ${location}: its id is another place's.` };
   }
-  const owner = tx.select({ databaseId: stores.databaseId }).from(stores).where(eq(stores.id, id)).get();
+  const owner = tx
+    .select({ databaseId: stores.databaseId, type: stores.type })
+    .from(stores)
+    .where(eq(stores.id, id))
+    .get();
+  // Of a bucket no host's word on deletions is taken: it is none the less one for being called a directory.
+  if ((type === 's3') !== (s3 !== undefined) || (owner && owner.type !== type)) {
+    return { code: 'InputInvalid', text: `The store ${name} is not what it is said to be: its id is another kind's.` };
+  }
   if (owner && owner.databaseId !== databaseId) {
     const text = `The store ${name} (${location}) belongs to another database: give this one a prefix or a path of its own.`;
     return { code: 'StoreOwnedElsewhere', text };

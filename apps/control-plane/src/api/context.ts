@@ -5,7 +5,6 @@ import type { AccessRefusals } from '../keys/access-refusals.ts';
 import type { ApiKeys, Asking } from '../keys/api-keys.ts';
 import type { Followers } from './followers.ts';
 import type { LiveRuns } from '../runs/live-runs.ts';
-import type { RetentionKeeper } from '../retention/retention-keeper.ts';
 import type { WorkRequests } from '../runs/work-requests.ts';
 
 /** What procedures work with; built once, in `compose.ts`. */
@@ -19,7 +18,6 @@ export interface ApiParts {
   connections: AgentConnections;
   enrolment: Enrolment;
   work: WorkRequests;
-  retention: Pick<RetentionKeeper, 'keep'>;
   liveRuns: LiveRuns;
   followers: Followers;
   /** Aborted when the program stops: what goes on telling ends. */

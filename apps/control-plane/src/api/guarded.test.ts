@@ -80,8 +80,6 @@ describe('every procedure refuses whoever may not', () => {
       'backups.verify': { backupId },
       'restores.create': { backupId, target: { agentId, mode: 'fresh', database: 'restored' } },
       'drills.create': { databaseId },
-      'retention.preview': { databaseId },
-      'retention.carryOut': { databaseId },
       'uploads.create': { databaseId, sizeBytes: 42 },
       'uploads.restore': { databaseId, storeId: host.storeId(), key: uploadKey(newId(1)), database: 'restored' },
       'runs.list': { environment },

@@ -9,7 +9,6 @@ import { router } from './guarded.ts';
 import { keysRouter } from './keys.ts';
 import { reportsRouter } from './reports.ts';
 import { restoresRouter } from './restores.ts';
-import { retentionRouter } from './retention.ts';
 import { runsRouter } from './runs.ts';
 import { systemRouter } from './system.ts';
 import { uploadsRouter } from './uploads.ts';
@@ -24,7 +23,6 @@ export const apiRouter = router({
   backups: backupsRouter,
   restores: restoresRouter,
   drills: drillsRouter,
-  retention: retentionRouter,
   uploads: uploadsRouter,
   runs: runsRouter,
   keys: keysRouter,
@@ -43,7 +41,6 @@ export type { Database, DatabaseDetail } from './database-view.ts';
 export type { Environment } from './environments.ts';
 export type { Key } from './key-view.ts';
 export type { Problem } from './problem.ts';
-export type { KeptStore, StorePlan } from './retention.ts';
 export type { RejectedReport } from './reports.ts';
 export type { Run } from './run-view.ts';
 export type { LogLine } from './runs.ts';

@@ -17,6 +17,8 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
   if (runId !== undefined) ownRunOrNew(tx, agentId, runId);
   const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId));
   const known = tx.select().from(copies).where(ofCopy).get();
+  // What is where is said by the backup's own run, and once.
+  if (known && known.key !== key) notOwned('copy', key);
   const from = known?.state ?? copyStates.initial;
   let to: CopyState = from;
   for (const step of stepsTo(from, state)) to = copyStates.move(to, step);

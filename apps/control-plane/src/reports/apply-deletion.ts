@@ -7,8 +7,7 @@ import { notOwned, ownDatabase } from './owned.ts';
 import type { Reported } from './reported.ts';
 
 /**
- * A copy in a directory that its host removes by retention; one that is not known here was of before the catalog. Of a bucket
- * no host's word is taken: it has no right to delete there, and who says so may only want a good copy to be forgotten.
+ * A copy in a directory that its host removes by retention. Of a bucket no host's word is taken: it has no right to delete there, and who says so may only want a good copy to be forgotten.
  */
 export function applyDeletion({ tx, agentId, now }: Reported, said: DeletionReport): void {
   const { databaseId, storeId, key, reason } = said;
@@ -21,16 +20,19 @@ export function applyDeletion({ tx, agentId, now }: Reported, said: DeletionRepo
     .innerJoin(backups, eq(backups.id, copies.backupId))
     .where(and(eq(copies.storeId, storeId), eq(copies.key, key), eq(backups.databaseId, databaseId)))
     .get();
+  // Said again, or of what is not known, it changes nothing: the audit is not for an agent to fill.
+  const steps = copy && copyStates.path(copy.state, 'deleted');
+  if (!steps || steps.length === 0) return;
+  const { backupId } = copy;
   const database = tx.select().from(databases).where(eq(databases.id, databaseId)).get();
-  const detail = { databaseId, storeId, key, reason, ...(copy ? { backupId: copy.backupId } : {}) };
   const environment = database?.environment;
+  const detail = { databaseId, storeId, backupId, key, reason };
   const entry = { actor: `agent:${agentId}`, action: 'copy.delete', subject: databaseId, detail };
   recordAudit(tx, environment === undefined ? entry : { ...entry, environment }, now);
-  if (!copy) return;
   let state: CopyState = copy.state;
-  for (const step of copyStates.path(state, 'deleted') ?? []) state = copyStates.move(state, step);
+  for (const step of steps) state = copyStates.move(state, step);
   tx.update(copies)
     .set({ state, changedAt: now })
-    .where(and(eq(copies.backupId, copy.backupId), eq(copies.storeId, storeId)))
+    .where(and(eq(copies.backupId, backupId), eq(copies.storeId, storeId)))
     .run();
 }
