@@ -1,5 +1,6 @@
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { backupNames } from '@strideiq/core';
 import { startPostgres, type PostgresCluster } from '@strideiq/testkit';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AgentHost } from './agent-host.ts';
@@ -21,12 +22,14 @@ afterEach(() => host.remove());
 function earlier(days: number): void {
   const made = readdirSync(host.backupDirectory).filter((name) => /^app_\d+_\d+\./.test(name));
   for (let back = 1; back <= days; back++) {
-    const day = new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '');
+    // An hour older than so many days, whatever the time of day.
+    const { stem: other } = backupNames('app', new Date(Date.now() - back * 86_400_000 - 3_600_000));
     for (const name of made) {
-      copyFileSync(
-        join(host.backupDirectory, name),
-        join(host.backupDirectory, name.replace(/_\d+_\d+/, `_${day}_030000`)),
-      );
+      const [stem = ''] = /^app_\d+_\d+/.exec(name) ?? [];
+      const [from, to] = [join(host.backupDirectory, name), join(host.backupDirectory, name.replace(stem, other))];
+      // A manifest names its dump, and is taken for nothing beside another one.
+      if (name.endsWith('.json')) writeFileSync(to, readFileSync(from, 'utf8').replaceAll(stem, other));
+      else copyFileSync(from, to);
     }
   }
 }
@@ -73,7 +76,7 @@ test('as the old script did it: a backup, and what is older than some days goes'
   await host.json('backup');
   earlier(6);
   const { stderr } = await host.run('backup', '--retention', '5');
-  expect(stderr).toMatch(/Removed from local: app_\d+_030000\n/);
+  expect(stderr).toMatch(/Removed from local: app_\d+_\d+\n/);
   expect(dumps()).toHaveLength(6);
   const { code } = await host.run('backup', '--retention', 'week');
   expect(code).toBe(2);
