@@ -195,6 +195,12 @@ test('what failed is tried again also where nothing is made late', async () => {
   ends('failed', 'ServerUnreachable');
   watch(running, at('13:12'));
   expect(due()).toEqual(['01-11T13:00', '01-11T13:00']);
+  ends('failed', 'ServerUnreachable');
+  running.look();
+  // The host is away when the next attempt is to be made, and for longer than anything may be late.
+  now += 24 * hour - 30 * minute;
+  scheduler().look();
+  expect([jobs, host.journal.schedules.due()]).toMatchObject([[{}, {}], []]);
 });
 
 test('one that is not to be made late is not, nor one that was missed for too long', async () => {

@@ -47,9 +47,10 @@ interface FollowedLine {
 }
 
 /**
- * Has backups made, read back and drilled when that is due. What is due stands in the journal until it is made: it is begun at the next start where
- * this process was killed before, and tried again where it failed for a passing reason. What was missed while nobody looked
- * is made once, unless that is too long ago. Of a database no more than one of each waits, whichever moment is the last.
+ * Has backups made, read back and drilled when that is due. What is due stands in the journal until it is made: it is begun
+ * at the next start where this process was killed before, and tried again where it failed for a passing reason. What was
+ * missed while nobody looked is made once, unless that is too long ago. Of a database no more than one of each waits,
+ * whichever moment is the last.
  */
 export class Scheduler {
   readonly #parts: SchedulerParts;
@@ -132,7 +133,9 @@ export class Scheduler {
     // One that was killed has no end yet: whoever clears behind it gives it one.
     if (run) return runStates.isFinal(run.state as RunState) ? this.#settle(due, run, now) : undefined;
     const database = host.databaseOfId(databaseId);
-    if (!database || (due.attempt === 1 && now - dueAt > punctualMs && this.#isTooLate(kind, database, dueAt, now)))
+    // One that is tried again is late by when it was to be.
+    const since = due.attempt === 1 ? dueAt : due.notBefore;
+    if (!database || (now - since > punctualMs && this.#isTooLate(kind, database, since, now)))
       return journal.schedules.done(due);
     if (isPaused(database, now)) return undefined;
     if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {
