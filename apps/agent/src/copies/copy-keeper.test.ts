@@ -104,7 +104,7 @@ test('what a store missed while it was away is made when it is back, the oldest 
   const stems = [await made(5), await made(3), await made(1)];
   await keeper.look(signal);
   expect(said).toEqual([
-    expect.stringMatching(/^could not make missing copies of app in other, and tries again in 1 min: .* a file stands/),
+    expect.stringMatching(/^could not make missing copies in other, and tries again in 1 min: .* a file stands/),
   ]);
   await keeper.look(signal);
   expect(said).toHaveLength(1);
@@ -168,6 +168,30 @@ test('of a copy that is not whole any more none is made, and it is mended itself
   expect(said.slice(-2)).toEqual(
     Array(2).fill(`${stem}.sql.gz was copied from other to local, where it had been missing`),
   );
+});
+
+test('a store that copies would be made from is said to be away, once', async () => {
+  back();
+  await made(1);
+  const local = agent.backups;
+  renameSync(local, `${local}.away`);
+  writeFileSync(local, '');
+  await keeper.look(signal);
+  await keeper.look(signal);
+  rmSync(local);
+  renameSync(`${local}.away`, local);
+  const wanted = expect.stringMatching(/^could not make copies from local, and tries again in 1 min: /);
+  expect([said.filter((text) => text.includes('from local')), dumps()]).toEqual([[wanted], []]);
+});
+
+test('where LATEST cannot be put in its place the copy is made, and that is said', async () => {
+  back();
+  await claim('other');
+  mkdirSync(join(other, 'LATEST.sql.gz'));
+  const stem = await made(1);
+  await keeper.look(signal);
+  expect(dumps()).toEqual([`${stem}.sql.gz`]);
+  expect(said.at(-1)).toMatch(/^other: the backup is stored, but LATEST or RECOVER.txt was not updated/);
 });
 
 test('what retention has removed from its source keeps none of the newer ones from being made', async () => {

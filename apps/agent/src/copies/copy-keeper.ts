@@ -24,16 +24,28 @@ export class CopyKeeper {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        const all = await MissingCopies.of(host, database);
-        for (const to of all.stores) {
-          await this.#attempt(to.store.storeId, `missing copies of ${database.name} in ${to.name}`, async () => {
-            for (const missing of await all.in(to)) await this.#make(host, missing);
-          });
-          signal.throwIfAborted();
-        }
+        await this.#attempt(database.name, `missing copies of ${database.name}`, async () =>
+          this.#lookAt(host, await MissingCopies.of(host, database)),
+        );
       } finally {
         host.close();
       }
+      signal.throwIfAborted();
+    }
+  }
+
+  async #lookAt(host: Host, all: MissingCopies): Promise<void> {
+    const { signal } = host.surroundings;
+    for (const to of all.stores) {
+      await this.#attempt(to.store.storeId, `missing copies in ${to.name}`, async () => {
+        for (const missing of await all.in(to)) await this.#make(host, missing);
+      });
+      signal.throwIfAborted();
+    }
+    for (const [{ store, name }, error] of all.unreachable) {
+      await this.#attempt(`from ${store.storeId}`, `copies from ${name}`, async () => {
+        throw error;
+      });
     }
   }
 
@@ -43,8 +55,9 @@ export class CopyKeeper {
     let failure: unknown;
     await this.#attempt(`${to.store.storeId} ${names.dump}`, `${names.dump} in ${to.name}`, async () => {
       try {
-        const from = await makeCopy(host, missing);
+        const { from, warnings } = await makeCopy(host, missing);
         this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
+        for (const warning of warnings) this.#events.warn(warning);
       } catch (error) {
         if (error instanceof NoSourceError) throw error;
         failure = error;

@@ -23,10 +23,10 @@ export class NoSourceError extends AgentError {
 /**
  * Makes a copy from another one, whose every byte is compared with the manifest as it passes: of a bad one nothing is made.
  * Each step may be repeated, so that one that was cut short is finished the next time.
- * @returns the store that it was made from
+ * @returns the store that it was made from, and what there is to tell beside it
  * @throws NoSourceError where no other copy can be read whole; any StorageError of the store that lacks it
  */
-export async function makeCopy(host: Host, missing: MissingCopy): Promise<OpenedStore> {
+export async function makeCopy(host: Host, missing: MissingCopy): Promise<{ from: OpenedStore; warnings: string[] }> {
   const { to, from, database, names } = missing;
   const { configuration, surroundings } = host;
   const databaseId = host.databaseIdOf(database);
@@ -46,11 +46,11 @@ export async function makeCopy(host: Host, missing: MissingCopy): Promise<Opened
       reasons.push(paragraphOf(failure));
       continue;
     }
-    await soon(finish(missing, source));
+    const warnings = await soon(finish(missing, source));
     const { storeId } = to.store;
     const copy = { databaseId, backupId: missing.backupId, storeId, key: names.dump };
     host.journal.copyMade(missing.runId, { ...copy, sizeBytes: missing.sealed.bytes });
-    return opened;
+    return { from: opened, warnings };
   }
   throw new NoSourceError(reasons);
 }
@@ -90,7 +90,7 @@ async function readSource(
   return { manifest, privileges };
 }
 
-/** A directory says that bytes are on the disk, a bucket watches itself. */
+/** The last step of a put brings everything that the kernel still holds to the disk. */
 const patience = 5;
 
 /** @returns why it is the source's fault that there is no copy, which is known from then on; throws where it is not */
@@ -98,9 +98,10 @@ async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Pro
   const { to, names, sealed, database, backupId } = missing;
   const { surroundings, journal } = host;
   const { stallLimitMs: limitMs } = database.dump;
-  let failure: Error | undefined;
+  const there = await inTime(to.store.head(names.dump), to, limitMs, surroundings.signal);
   const stalled = new AbortController();
   const signal = AbortSignal.any([surroundings.signal, stalled.signal]);
+  let failure: Error | undefined;
   const source = async function* (): AsyncGenerator<Uint8Array> {
     try {
       yield* checked(await from.store.get(names.dump, undefined, { signal }), sealed, from, { limitMs, signal });
@@ -109,22 +110,20 @@ async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Pro
       throw error;
     }
   };
-  const late = () =>
-    new AgentError('StoreStalled', `${to.store.location} has taken nothing of ${names.dump} for too long.`);
-  const cut = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    cut.reject(late());
-    stalled.abort(late());
-  }, limitMs * patience);
+  const stall = () =>
+    stalled.abort(
+      new AgentError('StoreStalled', `${to.store.location} has taken nothing of ${names.dump} for too long.`),
+    );
+  // A bucket watches itself, part by part.
+  const timer = to.kind === 's3' ? undefined : setTimeout(stall, limitMs * patience);
   try {
-    const replace = (await to.store.head(names.dump)) !== undefined;
     const putting = to.store.put(names.dump, source(), {
       expectedBytes: sealed.bytes,
       signal,
-      replace,
-      onStored: () => void timer.refresh(),
+      replace: there !== undefined,
+      onStored: () => void timer?.refresh(),
     });
-    await (to.kind === 's3' ? putting : Promise.race([putting, cut.promise]));
+    await within(putting, { signal: stalled.signal });
     return undefined;
   } catch (error) {
     surroundings.signal.throwIfAborted();
@@ -136,12 +135,14 @@ async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Pro
     return failure;
   } finally {
     clearTimeout(timer);
-    cut.promise.catch(() => undefined);
   }
 }
 
-/** Manifest and privileges where they are not there, or not what they should be; LATEST, where it is the newest. */
-async function finish(missing: MissingCopy, { manifest, privileges }: Beside): Promise<void> {
+/**
+ * Manifest and privileges where they are not there, or not what they should be; LATEST, where it is the newest.
+ * @returns why LATEST was not updated, where it was not
+ */
+async function finish(missing: MissingCopy, { manifest, privileges }: Beside): Promise<string[]> {
   const { to, names, sealed } = missing;
   const { store } = to;
   for (const [key, wanted] of [
@@ -154,7 +155,9 @@ async function finish(missing: MissingCopy, { manifest, privileges }: Beside): P
   const there = await store.head(names.dump);
   if (there?.sizeBytes !== sealed.bytes) throw new Error(`${store.location} holds no whole ${names.dump} any more`);
   const newest = sealed.safety !== true && (await isNewest(missing));
-  await completeCopy(to, { names, manifest, privileges, dumpBytes: sealed.bytes, newest }, []);
+  const warnings: string[] = [];
+  await completeCopy(to, { names, manifest, privileges, dumpBytes: sealed.bytes, newest }, warnings);
+  return warnings;
 }
 
 /** Passes bytes on, and ends only where they are those that the backup had. */

@@ -32,6 +32,8 @@ export class MissingCopies {
   readonly #made: readonly Run[];
   readonly #found: Map<string, ReturnType<Host['journal']['foundIn']>>;
   readonly #listings = new Map<string, Promise<Map<string, number | undefined>>>();
+  /** Stores that copies would have been made from, and why they could not be asked. */
+  readonly unreachable = new Map<OpenedStore, unknown>();
 
   private constructor(host: Host, database: DatabaseConfiguration, stores: readonly OpenedStore[]) {
     const { journal } = host;
@@ -103,7 +105,10 @@ export class MissingCopies {
   async #there({ from, names, sealed }: MissingCopy): Promise<OpenedStore[]> {
     const there = await Promise.all(
       from.map(async (opened) => {
-        const listing = await this.#listing(opened).catch(() => undefined);
+        const listing = await this.#listing(opened).catch((error: unknown) => {
+          this.unreachable.set(opened, error);
+          return undefined;
+        });
         return listing?.get(names.stem) === sealed.bytes ? [opened] : [];
       }),
     );
