@@ -1,7 +1,6 @@
 import { paragraphOf } from '@strideiq/core';
 import type { BackupRequest } from '../backup/backup-request.ts';
 import { runBackup } from '../backup/run-backup.ts';
-import { sourceOf } from '../backups/resolve-reference.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { pruneReplaced } from '../in-place/prune-replaced.ts';
@@ -10,6 +9,7 @@ import { log } from '../journal/run-log.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
 import type { ReportProgress } from '../progress/progress.ts';
 import { pruneByItself } from '../retention/prune-copies.ts';
+import { copiesIn } from '../verify/copies-in.ts';
 import { runVerify } from '../verify/run-verify.ts';
 
 /** A backup that the daemon makes. */
@@ -31,10 +31,13 @@ export async function doBackup(work: BackupWork): Promise<void> {
   const request = await host.backupRequest(database, stores);
   signal.throwIfAborted();
   const { journal, key, surroundings } = host;
-  const { copies } = await runBackup({ ...request, asked }, { journal, key, now: surroundings.now, progress, signal });
+  const { backupId, copies } = await runBackup(
+    { ...request, asked },
+    { journal, key, now: surroundings.now, progress, signal },
+  );
   for (const line of await pruneReplaced(host, database)) log(journal, asked.runId, 'info', line);
   const stored = copies.filter(({ state }) => state === 'stored');
-  const bad = database.verify.afterBackup ? await readBack(work, request, stored) : [];
+  const bad = database.verify.afterBackup ? await readBack(work, request, { backupId, stored }) : [];
   // Where this one is not, the older ones are all there is.
   const good = stored.filter(({ store }) => !bad.includes(store)).map(({ storeId }) => storeId);
   const { notes, warnings } = await pruneByItself(host, database, { only: good });
@@ -52,7 +55,7 @@ export async function doBackup(work: BackupWork): Promise<void> {
 async function readBack(
   { host, database, progress, signal, warn }: BackupWork,
   { environment, databaseId, stores }: BackupRequest,
-  stored: readonly CopyOutcome[],
+  { backupId, stored }: { backupId: string; stored: readonly CopyOutcome[] },
 ): Promise<string[]> {
   const { journal, key, surroundings } = host;
   const directories = stores.filter(
@@ -60,12 +63,12 @@ async function readBack(
   );
   const [copy] = stored;
   if (directories.length === 0 || copy === undefined) return [];
+  const { dumpKey } = copy;
   try {
-    const sources = await Promise.all(
-      directories.map(async (opened) => ({ ...(await sourceOf(opened, copy.dumpKey)), databaseId })),
-    );
+    const wanted = { dumpKey, backupId, databaseId, named: true };
+    const copies = await copiesIn(directories, wanted, journal, database.dump.stallLimitMs);
     const found = await runVerify(
-      { environment, database: database.name, databaseId, reference: copy.dumpKey, sources, missingIn: [] },
+      { environment, database: database.name, databaseId, reference: dumpKey, backupId, ...copies },
       { journal, key, now: surroundings.now, progress, signal },
     );
     const bad = found.filter(({ state }) => state !== 'verified');
