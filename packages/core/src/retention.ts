@@ -68,7 +68,7 @@ export interface RetentionPlan {
 
 const dayMs = 86_400_000;
 /** How far a host's clock may be ahead before a backup of its is taken for one of the future. */
-const clockToleranceMs = 60_000;
+export const clockToleranceMs = 60_000;
 /** A backup that is so many times the newest one's size was made before rows were lost. */
 const dropFactor = 2;
 /** How long that is known for one. */

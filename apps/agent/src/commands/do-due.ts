@@ -1,3 +1,4 @@
+import { clockToleranceMs } from '@strideiq/core';
 import { resolveReference, sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
 import { runDrill } from '../drill/run-drill.ts';
 import { AgentError } from '../errors.ts';
@@ -65,9 +66,6 @@ async function newestIn(
   if (!newest) return undefined;
   return newest.copies[0]?.sizeBytes === undefined ? newest.names.dump : sourceOf(opened, newest.names.dump);
 }
-
-/** A backup that a wrong clock has dated in the future is not the newest. */
-const clockToleranceMs = 60_000;
 
 /** The latest backup, on the database's own server. */
 async function drillLatest({ host, database, asked, progress, signal }: BackupWork): Promise<void> {

@@ -1,3 +1,4 @@
+import { clockToleranceMs } from '@strideiq/core';
 import { and, desc, eq, exists, inArray, lt, lte, sql } from 'drizzle-orm';
 import { backups, copies, databases } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
@@ -5,9 +6,6 @@ import { ControlPlaneError } from '../errors.ts';
 import type { RestoreWhat } from '../runs/requests.ts';
 
 export type BackupRow = typeof backups.$inferSelect;
-
-/** How far a host's clock may be ahead before a backup of its is taken for one of the future. */
-const clockToleranceMs = 60_000;
 
 /**
  * The backup to restore. The newest is by the moment that its data are of; one that is dated in the future, by a clock that
