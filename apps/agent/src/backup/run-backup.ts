@@ -5,6 +5,7 @@ import { readContents } from '../inventory/read-contents.ts';
 import { readInventory } from '../inventory/read-inventory.ts';
 import { askedBy } from '../journal/journal.ts';
 import { loggingPhases } from '../journal/run-log.ts';
+import { longestTimerMs } from '../longest-timer.ts';
 import { findTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, type Connection } from '../postgres/connect.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
@@ -271,7 +272,7 @@ class BackupRun {
     ended: AbortSignal,
   ): Promise<PrivilegeParts | undefined> {
     const { endpoint, pgDump, hangLimitMs, snapshotAgeLimitMs } = this.#request;
-    const tooLong = AbortSignal.timeout(Math.min(snapshotAgeLimitMs, 2 ** 31 - 1));
+    const tooLong = AbortSignal.timeout(Math.min(snapshotAgeLimitMs, longestTimerMs));
     try {
       const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
       return await readPrivileges({

@@ -1,4 +1,5 @@
 import { AgentError } from '../errors.ts';
+import { longestTimerMs } from '../longest-timer.ts';
 import { answered, type Connection } from '../postgres/connect.ts';
 import type { Leader } from './snapshot.ts';
 
@@ -19,8 +20,6 @@ export interface WatchOptions {
   onEnd?: (reason: Error) => void;
 }
 
-/** setTimeout's own limit. */
-const longestTimerMs = 2 ** 31 - 1;
 const lookEveryMs = 5000;
 
 /**

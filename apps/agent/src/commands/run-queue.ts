@@ -41,9 +41,6 @@ export function jobOf(command: RunCommand, database: DatabaseConfiguration): Job
   return { runId, databaseId, kind, database, command };
 }
 
-/** setTimeout's own limit. */
-const longestTimerMs = 2 ** 31 - 1;
-
 /** How long work that was told to end may take to do so in good order. */
 const endingLimitMs = 45_000;
 
@@ -201,7 +198,7 @@ export class RunQueue {
             'Nothing half done was kept. Look in its log what took so long, or raise `runLimit` in agent.yaml.',
           ),
         );
-    return setTimeout(late, Math.min(runLimitMs, longestTimerMs));
+    return setTimeout(late, runLimitMs);
   }
 
   #end(job: Job, failure: unknown): void {

@@ -1,6 +1,7 @@
 import { durationSchema, nameSchema, sizeSchema, textSchema } from '@strideiq/configuration';
 import { retentionRulesSchema } from '@strideiq/core';
 import { z } from 'zod';
+import { longestTimerMs } from '../longest-timer.ts';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
 import { commandSchema, cronSchema, timeZoneSchema } from './values.ts';
 
@@ -209,7 +210,10 @@ export const databaseSchema = z
         'When to back up: a cron line of five fields, or { cron, stores } for some of the stores alone, or a list of both. Left out: only when asked.',
       ),
     pause: pauseSchema.optional().describe('Until then nothing is done by itself; what is asked for is.'),
-    runLimit: durationSchema.optional().describe('A run that takes longer is ended, and has failed. Left out: none.'),
+    runLimit: durationSchema
+      .refine((ms) => ms <= longestTimerMs, 'must be 24d at most')
+      .optional()
+      .describe('A run that takes longer is ended, and has failed. Left out: none.'),
     timezone: timeZoneSchema.default('UTC').describe('IANA time zone of the schedule, such as Europe/Berlin.'),
     jitter: durationSchema
       .prefault('0s')

@@ -268,6 +268,14 @@ export const wrong: [what: string, from: string, to: string, line: number, key: 
     'databases.app.pause.until',
     /is missing/,
   ],
+  [
+    'a limit of time that no timer keeps',
+    '[local]',
+    '[local]\n    runLimit: 30d',
+    8,
+    'databases.app.runLimit',
+    /24d at most/,
+  ],
   ['a cron line without quotes', '[local]', '[local]\n    schedule: * 3 * * *', 8, 'databases.app.schedule', /quotes/],
   [
     'a zone that is none',
