@@ -48,7 +48,8 @@ const mostAttempts = 20;
  */
 export async function readPrivileges(options: PrivilegesOptions): Promise<PrivilegeParts> {
   // No table is of interest to this one, so that it locks none.
-  const statements = await statementsOf(options, ['--exclude-schema=*'], isServerLevel);
+  const ofDatabase = (sql: Buffer) => isServerLevel(sql) && setsPrivileges(sql);
+  const statements = await statementsOf(options, ['--exclude-schema=*'], ofDatabase);
   return { ...(await besideStatements(options)), statements };
 }
 
@@ -56,7 +57,8 @@ export async function readPrivileges(options: PrivilegesOptions): Promise<Privil
 export async function readAllPrivileges(options: PrivilegesOptions): Promise<PrivilegeParts> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const statements = await statementsOf(options, [`--lock-wait-timeout=${lockWaitMs}`], setsPrivileges);
+      const ofAll = (sql: Buffer) => setsPrivileges(sql) && isOfSidecar(sql);
+      const statements = await statementsOf(options, [`--lock-wait-timeout=${lockWaitMs}`], ofAll);
       return { ...(await besideStatements(options)), statements };
     } catch (error) {
       if (attempt === mostAttempts || !isLockTimeout(error)) throw error;
@@ -110,12 +112,7 @@ async function statementsOf(
   const statements: Buffer[] = [];
   for await (const piece of readDump(finished(schema, 'pg_dump', options), { connectAllowed: true })) {
     if (piece.kind !== 'statement') continue;
-    if (
-      setting.test(piece.sql.toString('latin1', 0, 100)) ||
-      (setsPrivileges(piece.sql) && isOfSidecar(piece.sql) && belongs(piece.sql))
-    ) {
-      statements.push(piece.sql);
-    }
+    if (setting.test(piece.sql.toString('latin1', 0, 100)) || belongs(piece.sql)) statements.push(piece.sql);
   }
   return statements;
 }
