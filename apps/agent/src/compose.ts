@@ -33,6 +33,7 @@ import { loadSigningKey } from './journal/signing-key.ts';
 import { HostFacts } from './link/host-facts.ts';
 import { Link, type AskControlPlane } from './link/link.ts';
 import { ServerClock } from './link/server-clock.ts';
+import { KeptPolicies } from './policies/kept-policies.ts';
 import { Scheduler } from './schedule/scheduler.ts';
 import { ProgressBoard } from './progress/progress-board.ts';
 import { maintenanceOf, type Endpoint } from './postgres/endpoint.ts';
@@ -61,10 +62,10 @@ interface PatienceAndPace {
 
 /** The agent of this host, with everything built: the one place where parts are handed to each other. */
 export class Host {
-  readonly configuration: AgentConfiguration;
   readonly surroundings: Surroundings;
   readonly journal: Journal;
   readonly key: SigningKey;
+  readonly policies: KeptPolicies;
   readonly #opened: OpenedStore[] = [];
   readonly #whole: boolean;
 
@@ -72,23 +73,29 @@ export class Host {
    * @param of the host that this one is for a piece of work
    * @throws AgentError `StateUnusable`
    */
-  constructor(configuration: AgentConfiguration, surroundings: Surroundings, of?: Pick<Host, 'journal' | 'key'>) {
-    this.configuration = configuration;
+  constructor(file: AgentConfiguration, surroundings: Surroundings, of?: Pick<Host, 'journal' | 'key' | 'policies'>) {
     this.surroundings = surroundings;
     this.#whole = of === undefined;
     if (of) {
       this.journal = of.journal;
       this.key = of.key;
+      this.policies = of.policies;
       return;
     }
     // First, since it says best what is wrong with a state directory that cannot be used.
-    this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now, surroundings.secrets);
-    this.key = loadSigningKey(configuration.stateDir);
+    this.journal = new Journal(openJournal(file.stateDir), surroundings.now, surroundings.secrets);
+    this.key = loadSigningKey(file.stateDir);
+    this.policies = new KeptPolicies(file, this.journal.policies);
+  }
+
+  /** The host's file, with the policies that are in force: they may change while this host runs. */
+  get configuration(): AgentConfiguration {
+    return this.policies.configuration;
   }
 
   /** This host for one piece of work of many: what is opened for it is closed with it, and the rest lives on. */
   forWork(signal: AbortSignal): Host {
-    return new Host(this.configuration, { ...this.surroundings, signal }, this);
+    return new Host(this.policies.file, { ...this.surroundings, signal }, this);
   }
 
   /** The database of the host's file with this id. */
@@ -239,7 +246,7 @@ export class Host {
  * @param url of the control plane; left out: there is none
  */
 export function composeDaemon(host: Host, { url, events }: { url?: string | undefined; events: Events }): Daemon {
-  const { configuration, journal, surroundings } = host;
+  const { journal, surroundings } = host;
   const { now, secrets } = surroundings;
   const clock = new ServerClock(now);
   const progress = new ProgressBoard();
@@ -257,7 +264,7 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
     url === undefined
       ? undefined
       : new Link({
-          configuration,
+          policies: host.policies,
           journal,
           now,
           clock,

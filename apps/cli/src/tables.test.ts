@@ -128,6 +128,7 @@ test('backups', () => {
     pgDumpVersion: '15.9',
     databaseBytes: 1,
     hasPrivileges: true,
+    pin: null,
     copies: [copy, { ...copy, store: 's3', state: 'corrupt' }],
   };
   const [, line] = backupsTable([backup]).split('\n');

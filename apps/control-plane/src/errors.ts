@@ -11,6 +11,8 @@ export const statusOfCode = {
   InputInvalid: 400,
   NotFound: 404,
   AlreadyExists: 409,
+  PolicyChanged: 409,
+  RetentionChanged: 409,
   ConfirmationMissing: 400,
   IdempotencyKeyReused: 422,
   RateLimited: 429,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { acknowledgementSchema, type Acknowledgement, type CommandEnvelope } from './commands.ts';
 import { heartbeatAnswerSchema, heartbeatSchema, type Heartbeat, type HeartbeatAnswer } from './heartbeat.ts';
 import { helloAnswerSchema, helloSchema, type Hello, type HelloAnswer } from './hello.ts';
+import type { Policies } from './policies.ts';
 import { progressSchema, type ProgressMessage } from './progress.ts';
 import {
   reportAnswersSchema,
@@ -37,6 +38,8 @@ export interface AgentHandlers<Context> {
   presigned(context: Context, presigned: Presigned): Promise<void>;
   /** Every command that is unacknowledged and unexpired, and then each new one, until `signal` aborts. */
   commands(context: Context, signal: AbortSignal): AsyncIterable<CommandEnvelope>;
+  /** The policies of the agent's databases, and all of them anew with each change, until `signal` aborts. */
+  policies(context: Context, signal: AbortSignal): AsyncIterable<Policies>;
 }
 
 /** What an error looks like on the wire, beside tRPC's own: `data.coded`. */
@@ -94,6 +97,9 @@ export function createAgentRouter<Context extends object>(handlers: AgentHandler
       .mutation(async ({ ctx, input }) => handlers.presigned(of(ctx), input)),
     commands: t.procedure.subscription(async function* ({ ctx, signal }) {
       yield* handlers.commands(of(ctx), signal ?? new AbortController().signal);
+    }),
+    policies: t.procedure.subscription(async function* ({ ctx, signal }) {
+      yield* handlers.policies(of(ctx), signal ?? new AbortController().signal);
     }),
   });
 }

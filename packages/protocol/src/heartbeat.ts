@@ -11,6 +11,8 @@ export const databaseFactsSchema = z.object({
   serverVersion: z.string().max(200).optional(),
   pgDumpVersion: z.string().max(200).optional(),
   sizeBytes: z.number().nonnegative().optional(),
+  /** Version of the control plane's policy that the agent works by; left out: it works by the file. */
+  policyVersion: z.int().positive().optional(),
 });
 export type DatabaseFacts = z.infer<typeof databaseFactsSchema>;
 

@@ -25,6 +25,8 @@ export const declaredDatabaseSchema = z.object({
   allow: z.array(z.string().max(100)).max(50),
   /** What the file says of schedule and retention: the seed of the policy, as it stands there. */
   policy: z.record(z.string(), z.unknown()),
+  /** Version of the control plane's policy that the agent works by; left out: it works by the file. */
+  policyVersion: z.int().positive().optional(),
 });
 export type DeclaredDatabase = z.infer<typeof declaredDatabaseSchema>;
 
@@ -57,5 +59,7 @@ export const helloAnswerSchema = z.object({
   highWater: z.int().nonnegative(),
   /** Databases that belong to another agent: what is reported of them is refused until somebody moves them. */
   refusedDatabases: z.array(z.object({ name: z.string(), code: z.string(), text: z.string() })),
+  /** Whether it keeps policies, which an agent then subscribes to. */
+  keepsPolicies: z.boolean().optional(),
 });
 export type HelloAnswer = z.infer<typeof helloAnswerSchema>;

@@ -5,6 +5,7 @@ export * from './enrolment.ts';
 export * from './heartbeat.ts';
 export * from './hello.ts';
 export * from './limits.ts';
+export * from './policies.ts';
 export * from './progress.ts';
 export * from './reports.ts';
 export * from './source.ts';

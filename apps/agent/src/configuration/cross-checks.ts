@@ -1,9 +1,8 @@
 import { didYouMean, nearest, type UnplacedProblem } from '@strideiq/configuration';
-import { isLoopback } from '@strideiq/core';
+import { isLoopback, isTimeZone } from '@strideiq/core';
 import { saidByUrl } from './connection.ts';
 import { postgresUrlCure, readPostgresUrl } from './postgres-url.ts';
 import { fillPlace, placeholders } from './stores.ts';
-import { isTimeZone } from './values.ts';
 
 type Mapping = Record<string, unknown>;
 

@@ -1,9 +1,9 @@
 import { durationSchema, nameSchema, sizeSchema, textSchema } from '@strideiq/configuration';
-import { retentionRulesSchema } from '@strideiq/core';
+import { cronSchema, retentionRulesSchema, timeZoneSchema } from '@strideiq/core';
 import { z } from 'zod';
 import { longestTimerMs } from '../longest-timer.ts';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
-import { commandSchema, cronSchema, timeZoneSchema } from './values.ts';
+import { commandSchema } from './values.ts';
 
 /** Everything that can be asked of an agent from outside (architecture.md, "Identity, time and order"). */
 export const remoteActions = [

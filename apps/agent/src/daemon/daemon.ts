@@ -48,7 +48,6 @@ export class Daemon {
   async run(stop: AbortSignal): Promise<void> {
     const { link, commands, events, scheduler, copies } = this.#parts;
     const over = new AbortController();
-    scheduler.begin();
     const loops = [
       ...(link ? [link.run(over.signal)] : []),
       this.#every(careEveryMs, stop, async () => this.#care()),

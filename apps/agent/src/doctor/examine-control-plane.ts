@@ -73,14 +73,14 @@ function tellReports(
 
 /** @returns the control plane's clock less this host's */
 async function reach(host: Host, url: string, credential: string): Promise<number | undefined> {
-  const { configuration, journal, surroundings } = host;
+  const { policies, journal, surroundings } = host;
   const { now, signal } = surroundings;
   const over = new AbortController();
   const onClose = (why: string, refusal?: CodedError) => over.abort(refusal ?? unreachable(why));
   const client = openAgentClient({ url, credential, onClose });
   try {
     const sentAt = now();
-    const hello = helloOf(configuration, journal.outbox.position(), sentAt);
+    const hello = helloOf(policies, journal.outbox.position(), sentAt);
     const either = AbortSignal.any([signal, over.signal]);
     const answer = await ask('hello', (options) => client.api.hello.mutate(hello, options), either);
     const clock = new ServerClock(now);

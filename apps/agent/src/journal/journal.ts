@@ -6,6 +6,7 @@ import { CommandBook } from './command-book.ts';
 import { LeftRuns } from './left-runs.ts';
 import type { JournalDatabase } from './open-journal.ts';
 import { Outbox } from './outbox.ts';
+import { PolicyBook } from './policy-book.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
@@ -63,6 +64,7 @@ export class Journal {
   readonly commands: CommandBook;
   readonly left: LeftRuns;
   readonly schedules: ScheduleBook;
+  readonly policies: PolicyBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -72,6 +74,7 @@ export class Journal {
     this.commands = new CommandBook(db, this.outbox, now);
     this.left = new LeftRuns(db, now);
     this.schedules = new ScheduleBook(db);
+    this.policies = new PolicyBook(db);
   }
 
   /**

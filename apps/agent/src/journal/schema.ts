@@ -1,5 +1,5 @@
 import type { CommandState } from '@strideiq/core';
-import type { ReportAnswers, ReportBodies, ReportedBackup, ReportKind } from '@strideiq/protocol';
+import type { PushedPolicy, ReportAnswers, ReportBodies, ReportedBackup, ReportKind } from '@strideiq/protocol';
 import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
 /** Where a run's process can be found again: the pid alone may since belong to somebody else. */
@@ -232,6 +232,14 @@ export const schedules = sqliteTable('schedules', {
   id: text('id').primaryKey(),
   seenAt: integer('seen_at').notNull(),
   moments: text('moments', { mode: 'json' }).$type<number[]>().notNull(),
+});
+
+/** The policy of a database as the control plane keeps it. */
+export const policies = sqliteTable('policies', {
+  databaseId: text('database_id').primaryKey(),
+  version: integer('version').notNull(),
+  policy: text('policy', { mode: 'json' }).$type<PushedPolicy['policy']>().notNull(),
+  pins: text('pins', { mode: 'json' }).$type<PushedPolicy['pins']>().notNull(),
 });
 
 /** What a schedule has done. */

@@ -1,8 +1,9 @@
-import { codeOf, databaseIdOf } from '@strideiq/core';
+import { codeOf, databaseIdOf, paragraphOf } from '@strideiq/core';
 import {
   commandEnvelopeSchema,
   heartbeatIntervalMs,
   openAgentClient,
+  policiesSchema,
   progressIntervalMs,
   type CommandEnvelope,
   type Heartbeat,
@@ -14,6 +15,7 @@ import type { AgentConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { KeptPolicies } from '../policies/kept-policies.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
 import { ask, unreachable, type Api } from './api.ts';
 import { ReportDelivery } from './deliver-reports.ts';
@@ -40,7 +42,7 @@ export interface CommandTaker {
 }
 
 export interface ConnectionParts {
-  configuration: AgentConfiguration;
+  policies: KeptPolicies;
   journal: Journal;
   now: () => number;
   clock: ServerClock;
@@ -67,6 +69,9 @@ export class Connection {
   /** Hello, reports, acknowledgements and settled: each of them means something to what follows it. */
   readonly #inTurn = new InTurn();
   #delivery: ReportDelivery | undefined;
+  #keepsPolicies = false;
+  /** There is something that a heartbeat is to tell at once. */
+  #beatNow = Promise.withResolvers<void>();
 
   /** @param stop ends it from this side */
   constructor(parts: ConnectionParts, target: { url: string; credential: string }, stop: AbortSignal) {
@@ -98,16 +103,18 @@ export class Connection {
    *   `EnvironmentMismatch`; JournalRenewed
    */
   async hello(): Promise<HelloAnswer> {
-    const { journal, now, clock, configuration } = this.#parts;
+    const { journal, now, clock, policies } = this.#parts;
+    const { environment } = policies.file;
     const { outbox } = journal;
     const position = outbox.position();
     const sentAt = now();
     const answer = await this.#ask('hello', (options) =>
-      this.#api.hello.mutate(helloOf(configuration, position, sentAt), options),
+      this.#api.hello.mutate(helloOf(policies, position, sentAt), options),
     );
-    if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
+    if (answer.environment !== environment) throw mismatch(answer.environment, environment);
     clock.learn(answer.serverTime, sentAt);
     if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    this.#keepsPolicies = answer.keepsPolicies === true;
     this.#delivery = new ReportDelivery(
       {
         outbox,
@@ -130,6 +137,7 @@ export class Connection {
     const delivery = this.#delivery;
     if (!delivery) throw new Error('hello comes first');
     this.#parts.commands.resume();
+    if (this.#keepsPolicies) this.#followPolicies();
     const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
     try {
       return await Promise.race(loops);
@@ -154,24 +162,58 @@ export class Connection {
 
   /** All is delivered: says what is still open, and takes commands from then on. */
   async #settle(seq: number): Promise<boolean> {
-    const { journal, commands, configuration } = this.#parts;
+    const { journal, commands, policies } = this.#parts;
     for (const commandId of commands.unacknowledged()) await this.#acknowledge(commandId);
-    const open = journal.openAt(seq, databaseIdsOf(configuration));
+    const open = journal.openAt(seq, databaseIdsOf(policies.file));
     if (!open) return false;
     await this.#ask('settled', (options) => this.#api.settled.mutate(open, options));
     this.#subscribe();
     return true;
   }
 
-  /** A subscription that is refused or ends is the end of the connection: it would not come back by itself. */
   #subscribe(): void {
-    const fail = (error: unknown) => this.#over.abort(error);
-    const subscription = this.#api.commands.subscribe(undefined, {
-      onData: (said) => void this.#take(said).catch(fail),
-      onError: (error) => fail(unreachable(error.message, error)),
-      onComplete: () => fail(unreachable('it sends no commands any more')),
-    });
+    const onData = (said: unknown) => void this.#take(said).catch((error: unknown) => this.#over.abort(error));
+    this.#follow((ends) =>
+      this.#api.commands.subscribe(undefined, { onData, ...ends('it sends no commands any more') }),
+    );
+  }
+
+  #followPolicies(): void {
+    const onData = (said: unknown) => this.#takePolicies(said);
+    this.#follow((ends) =>
+      this.#api.policies.subscribe(undefined, { onData, ...ends('it tells no policies any more') }),
+    );
+  }
+
+  /** A subscription that is refused or ends is the end of the connection: it would not come back by itself. */
+  #follow(
+    subscribe: (ends: (why: string) => { onError: (error: Error) => void; onComplete: () => void }) => {
+      unsubscribe: () => void;
+    },
+  ): void {
+    const subscription = subscribe((why) => ({
+      onError: (error) => this.#over.abort(unreachable(error.message, error)),
+      onComplete: () => this.#over.abort(unreachable(why)),
+    }));
     this.#signal.addEventListener('abort', () => subscription.unsubscribe(), { once: true });
+  }
+
+  /** What cannot be read or written down leaves those in force that were. */
+  #takePolicies(said: unknown): void {
+    const { policies, events } = this.#parts;
+    const read = policiesSchema.safeParse(said);
+    if (!read.success) {
+      events.error(`the control plane sent policies that are none: ${read.error.issues[0]?.message ?? ''}`);
+      return;
+    }
+    try {
+      const { notes, problems } = policies.take(read.data);
+      for (const note of notes) events.info(note);
+      for (const problem of problems) events.error(problem);
+    } catch (error) {
+      events.error(`policies could not be written down, and those of before are gone by: ${paragraphOf(error)}`);
+    }
+    this.#beatNow.resolve();
   }
 
   async #take(said: unknown): Promise<void> {
@@ -197,13 +239,14 @@ export class Connection {
   async #heartbeats(): Promise<never> {
     const { now, clock, facts } = this.#parts;
     for (;;) {
+      this.#beatNow = Promise.withResolvers();
       const measured = await within(facts(), { signal: this.#signal });
       const sentAt = now();
       const message = { sentAt: new Date(sentAt).toISOString(), ...measured };
       const beat = (options: { signal: AbortSignal }) => this.#api.heartbeat.mutate(message, options);
       const { serverTime } = await ask('heartbeat', beat, this.#signal);
       clock.learn(serverTime, sentAt);
-      await this.#sleep(heartbeatIntervalMs);
+      await Promise.race([this.#sleep(heartbeatIntervalMs), this.#beatNow.promise]);
     }
   }
 

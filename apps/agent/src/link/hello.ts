@@ -1,3 +1,4 @@
+import { databaseIdOf } from '@strideiq/core';
 import {
   commandKinds,
   spokenProtocols,
@@ -14,15 +15,13 @@ import {
   type PlacedStore,
 } from '../configuration/index.ts';
 import type { JournalPosition } from '../journal/outbox.ts';
+import { policyOf, type KeptPolicies } from '../policies/kept-policies.ts';
 import { reachableStores, storeIdOfPlace } from '../stores/reachable-stores.ts';
 import { agentVersion } from '../version.ts';
 
 /** What this host says of itself on every connection: what it looks after, where it keeps it, and what may be asked of it. */
-export function helloOf(
-  configuration: AgentConfiguration,
-  { journalId, lastSeq }: JournalPosition,
-  nowMs: number,
-): Hello {
+export function helloOf(policies: KeptPolicies, { journalId, lastSeq }: JournalPosition, nowMs: number): Hello {
+  const { file } = policies;
   return {
     protocol: spokenProtocols,
     agentVersion,
@@ -31,25 +30,20 @@ export function helloOf(
     commandKinds: [...commandKinds],
     journalId,
     lastSeq,
-    databases: Object.values(configuration.databases).map((database) => declared(configuration, database)),
-    reachableStoreIds: [...reachableStores(configuration).keys()],
+    databases: Object.values(file.databases).map((database) => {
+      const { version } = policies.of(databaseIdOf(file.environment, database.name));
+      return { ...declared(file, database), ...(version === undefined ? {} : { policyVersion: version }) };
+    }),
+    reachableStoreIds: [...reachableStores(file).keys()],
   };
 }
 
 function declared(configuration: AgentConfiguration, database: DatabaseConfiguration): DeclaredDatabase {
-  const { name, allow, schedule, timezone, jitterMs, catchUp, catchUpLimitMs, retention } = database;
   return {
-    name,
+    name: database.name,
     stores: storesOf(configuration, database).map(declaredStore),
-    allow: [...allow],
-    policy: {
-      schedule: schedule.map(({ cron, stores }) => (stores ? { cron, stores } : cron)),
-      timezone,
-      jitterMs,
-      catchUp,
-      catchUpLimitMs,
-      retention,
-    },
+    allow: [...database.allow],
+    policy: policyOf(database),
   };
 }
 

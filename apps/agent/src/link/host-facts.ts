@@ -44,7 +44,11 @@ export class HostFacts {
       this.#looking = this.#look();
     }
     await within(this.#looking, { limitMs: waitLimitMs, late: () => new Error('later') }).catch(() => undefined);
-    return { databases: [...this.#databases.values()], stores: [...this.#stores.values()] };
+    const databases = [...this.#databases.values()].map((facts) => {
+      const { version } = this.#host.policies.of(facts.databaseId);
+      return version === undefined ? facts : { ...facts, policyVersion: version };
+    });
+    return { databases, stores: [...this.#stores.values()] };
   }
 
   async #look(): Promise<void> {

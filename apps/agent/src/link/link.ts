@@ -63,7 +63,7 @@ export class Link implements AskControlPlane {
   /** Ends with the signal alone, and leaves no connection behind. */
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      const { stateDir } = this.#parts.configuration;
+      const { stateDir } = this.#parts.policies.file;
       const version = credentialVersion(stateDir);
       let refused = false;
       try {
@@ -106,8 +106,8 @@ export class Link implements AskControlPlane {
 
   /** Read anew each time: this host may have enrolled again meanwhile. */
   #credential(): Credential {
-    const { configuration, secrets } = this.#parts;
-    const credential = loadCredential(configuration.stateDir, secrets);
+    const { policies, secrets } = this.#parts;
+    const credential = loadCredential(policies.file.stateDir, secrets);
     if (credential) return credential;
     throw new AgentError(
       'NotEnrolled',
@@ -159,7 +159,7 @@ export class Link implements AskControlPlane {
   }
 
   async #wait(ms: number, version: string | undefined, stop: AbortSignal): Promise<void> {
-    const { stateDir } = this.#parts.configuration;
+    const { stateDir } = this.#parts.policies.file;
     const until = performance.now() + ms;
     for (;;) {
       const left = until - performance.now();

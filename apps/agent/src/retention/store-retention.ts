@@ -50,7 +50,8 @@ export class StoreRetention {
     const rules = retention[name] ?? usual;
     const { configuration, surroundings } = this.#host;
     const least = kind === 'directory' ? configuration.minimumLocalCopies : 1;
-    return planRetention({ now: surroundings.now(), copies, rules, pins: [], least, timezone });
+    const { pins } = this.#host.policies.of(this.#host.databaseIdOf(this.#database));
+    return planRetention({ now: surroundings.now(), copies, rules, pins, least, timezone });
   }
 }
 

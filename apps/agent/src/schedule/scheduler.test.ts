@@ -42,7 +42,6 @@ function scheduler(): Scheduler {
     withdraw: (runId: string) => void queued.delete(runId),
   };
   const made = new Scheduler({ host, queue, events });
-  made.begin();
   return made;
 }
 
@@ -235,7 +234,7 @@ test('each line of a schedule is followed for itself; one that is taken out is f
   expect(due()).toEqual(['01-11T12:30', '01-11T13:00']);
   const gone = `${newId(1)} UTC * * * * *`;
   host.journal.schedules.follow(gone, { seenAt: 1, moments: [] });
-  scheduler();
+  scheduler().look();
   expect(host.journal.schedules.followed(gone)).toBeUndefined();
   expect(host.journal.schedules.followed(`${agent.databaseId()} UTC 0 * * * *`)).toBeDefined();
 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { DueMoments, lookAt, newId, runStates, type RunState } from '@strideiq/core';
 import type { RunQueue } from '../commands/run-queue.ts';
 import type { Host } from '../compose.ts';
-import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { AgentConfiguration, DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import type { DueRun } from '../journal/schedule-book.ts';
 import type { DueKind, Run } from '../journal/schema.ts';
@@ -54,23 +54,31 @@ interface FollowedLine {
  */
 export class Scheduler {
   readonly #parts: SchedulerParts;
-  readonly #lines: FollowedLine[];
+  /** Those of {@link #configuration}. */
+  #lines: FollowedLine[] = [];
+  #configuration: AgentConfiguration | undefined;
   /** Nothing is due before, unless the clock is set. */
   #quietFrom = Number.POSITIVE_INFINITY;
   #quietUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
-    this.#lines = linesOf(parts.host);
   }
 
-  /** To be called once, before the first look. */
-  begin(): void {
-    this.#parts.host.journal.schedules.forgetOthers(this.#lines.map(({ id }) => id));
+  /** Policies may have changed since the last look. A line that is no more is forgotten; a new one begins now. */
+  #follow(): void {
+    const { host } = this.#parts;
+    if (this.#configuration === host.configuration) return;
+    const lines = linesOf(host);
+    host.journal.schedules.forgetOthers(lines.map(({ id }) => id));
+    this.#lines = lines;
+    this.#configuration = host.configuration;
+    this.#quietUntil = Number.NEGATIVE_INFINITY;
   }
 
   /** To be called each second or so. @throws where the journal cannot be written to: nothing was begun then */
   look(): void {
+    this.#follow();
     const now = this.#parts.host.surroundings.now();
     if (now < this.#quietFrom || now >= this.#quietUntil) {
       for (const line of this.#lines) this.#lookAt(line, now);

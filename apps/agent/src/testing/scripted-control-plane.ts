@@ -4,6 +4,7 @@ import type {
   CommandEnvelope,
   Heartbeat,
   Hello,
+  Policies,
   Presigned,
   Report,
   ReportAnswers,
@@ -43,6 +44,8 @@ export class ScriptedControlPlane {
   readonly progress: { at: number; runs: RunProgress[] }[] = [];
   readonly acknowledged: string[] = [];
   readonly presigned: Presigned[] = [];
+  /** Undefined where it keeps none, as control planes before 0.2 did. */
+  policies: Policies | undefined;
   /** Sent on every connection until they are acknowledged. */
   commands: CommandEnvelope[] = [];
   /** Batches that were under way at the same time, at most. */
@@ -137,7 +140,16 @@ export class ScriptedControlPlane {
         if (this.refuseHello) throw this.refuseHello;
         const highWater = this.marks.get(hello.journalId) ?? 0;
         const { agentId, environment } = this;
-        return { protocol: 1, agentId, environment, serverTime: this.#time, highWater, refusedDatabases: [] };
+        const keepsPolicies = this.policies !== undefined;
+        return {
+          protocol: 1,
+          agentId,
+          environment,
+          serverTime: this.#time,
+          highWater,
+          refusedDatabases: [],
+          keepsPolicies,
+        };
       },
       report: async ({ said }, { journalId, reports }) => {
         said.push('report');
@@ -173,6 +185,7 @@ export class ScriptedControlPlane {
         this.presigned.push(presigned);
       },
       commands: ({ said }, signal) => this.#commandsTo(said, signal),
+      policies: (_, signal) => this.#policiesTo(signal),
     };
   }
 
@@ -185,12 +198,26 @@ export class ScriptedControlPlane {
     return refusal ? { reportId, answer: 'rejected', ...refusal } : { reportId, answer: 'accepted' };
   }
 
+  /** Tells policies, now and anew on every connection. */
+  tellPolicies(policies: Policies): void {
+    this.policies = policies;
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  async *#policiesTo(signal: AbortSignal): AsyncGenerator<Policies> {
+    let sent: Policies | undefined;
+    while (!signal.aborted) {
+      const woken = this.#wake.promise;
+      if (this.policies && this.policies !== sent) yield (sent = this.policies);
+      await Promise.race([woken, aborted(signal)]);
+    }
+  }
+
   async *#commandsTo(said: string[], signal: AbortSignal): AsyncGenerator<CommandEnvelope> {
     said.push('commands');
     if (this.refuseSubscription) throw this.refuseSubscription;
-    const ended = new Promise<void>((resolve) => {
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const ended = aborted(signal);
     const sent = new Set<string>();
     while (!signal.aborted && !this.endSubscription) {
       const woken = this.#wake.promise;
@@ -201,4 +228,11 @@ export class ScriptedControlPlane {
       await Promise.race([woken, ended]);
     }
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -5,6 +5,7 @@ import { eq, inArray } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { databases, stores } from '../catalog/schema.ts';
 import type { ControlPlaneErrorCode } from '../errors.ts';
+import { seedPolicy } from '../policies/kept-policies.ts';
 
 type Refused = HelloAnswer['refusedDatabases'][number];
 
@@ -29,10 +30,11 @@ export function declareDatabases(
   const heldIds = held.map(({ id }) => id);
   tx.update(databases).set({ declared: false }).where(eq(databases.agentId, agentId)).run();
   tx.update(stores).set({ declared: false }).where(inArray(stores.databaseId, heldIds)).run();
-  for (const { name, stores, ...rest } of declared) {
+  for (const { name, stores, policyVersion = null, ...rest } of declared) {
     const databaseId = databaseIdOf(environment, name);
     const refuse = ({ code, text }: Why) => refused.push({ name, code, text });
-    const why = claimDatabase(tx, { id: databaseId, environment, name, agentId, ...rest }, now);
+    const row = { id: databaseId, environment, name, agentId, runsPolicy: policyVersion, ...rest };
+    const why = claimDatabase(tx, row, now);
     if (why) {
       refuse(why);
       continue;
@@ -41,6 +43,8 @@ export function declareDatabases(
       const why = claimStore(tx, databaseId, store, now);
       if (why) refuse(why);
     }
+    const problem = seedPolicy(tx, { databaseId, agentId, seed: rest.policy }, now);
+    if (problem !== undefined) refuse({ code: 'InputInvalid', text: problem });
   }
   return refused;
 }
@@ -50,7 +54,7 @@ function claimDatabase(
   row: Omit<typeof databases.$inferInsert, 'firstSeenAt' | 'declared'>,
   now: number,
 ): Why | undefined {
-  const { id, name, agentId, allow, policy } = row;
+  const { id, name, agentId, allow, policy, runsPolicy } = row;
   if (!safeName.test(name)) {
     return {
       code: 'InputInvalid',
@@ -64,7 +68,7 @@ function claimDatabase(
   }
   tx.insert(databases)
     .values({ ...row, firstSeenAt: now, declared: true })
-    .onConflictDoUpdate({ target: databases.id, set: { allow, policy, declared: true } })
+    .onConflictDoUpdate({ target: databases.id, set: { allow, policy, runsPolicy, declared: true } })
     .run();
   return undefined;
 }

@@ -6,6 +6,7 @@ import type { PresignRequests } from '../copies/presign-requests.ts';
 import type { SourceUrls } from '../copies/source-urls.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { deliverPolicies } from '../policies/deliver-policies.ts';
 import { recordReports } from '../reports/record-reports.ts';
 import type { LiveRuns } from '../runs/live-runs.ts';
 import { settleRuns } from '../runs/settle-runs.ts';
@@ -66,6 +67,10 @@ export function agentHandlers(parts: HandlerParts): AgentHandlers<Connection> {
     async *commands(of, signal) {
       admit(of);
       yield* deliverCommands(parts, of, signal);
+    },
+    async *policies(of, signal) {
+      admit(of);
+      yield* deliverPolicies(parts, of, signal);
     },
   };
 }

@@ -34,7 +34,7 @@ export function takeHello(
   connection.saidTime(hello.sentAt, receivedAt);
   connection.hello = hello;
   const serverTime = new Date(receivedAt).toISOString();
-  return { protocol, agentId, environment, serverTime, highWater, refusedDatabases: refused };
+  return { protocol, agentId, environment, serverTime, highWater, refusedDatabases: refused, keepsPolicies: true };
 }
 
 /**

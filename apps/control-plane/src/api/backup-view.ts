@@ -2,7 +2,7 @@ import { copyStates } from '@strideiq/core';
 import { asc, eq, inArray } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Catalog } from '../catalog/open-catalog.ts';
-import { backups, copies, databases, stores } from '../catalog/schema.ts';
+import { backups, copies, databases, pins, stores } from '../catalog/schema.ts';
 import { moment, momentSchema } from './moments.ts';
 
 export const copySchema = z
@@ -43,6 +43,10 @@ export const backupSchema = z
     pgDumpVersion: z.string(),
     databaseBytes: z.number(),
     hasPrivileges: z.boolean(),
+    pin: z
+      .object({ reason: z.string(), until: momentSchema.nullable(), createdAt: momentSchema, createdBy: z.string() })
+      .nullable()
+      .describe('Why somebody wants it kept, whatever the policy says.'),
     copies: z.array(copySchema),
   })
   .meta({ id: 'Backup' });
@@ -70,6 +74,10 @@ export function backupsOf(catalog: Catalog, rows: readonly BackupRow[]): Backup[
       .all(),
     ({ copy }) => copy.backupId,
   );
+  const pinned = pinsOf(
+    catalog,
+    rows.map(({ backup }) => backup.id),
+  );
   return rows.map(({ backup, database }) => ({
     id: backup.id,
     databaseId: backup.databaseId,
@@ -91,8 +99,22 @@ export function backupsOf(catalog: Catalog, rows: readonly BackupRow[]): Backup[
     pgDumpVersion: backup.pgDumpVersion,
     databaseBytes: backup.databaseBytes,
     hasPrivileges: backup.hasPrivileges,
+    pin: pinned.get(backup.id) ?? null,
     copies: (byBackup.get(backup.id) ?? []).map(copyOf),
   }));
+}
+
+function pinsOf(catalog: Catalog, backupIds: readonly string[]): Map<string, NonNullable<Backup['pin']>> {
+  const rows = catalog
+    .select()
+    .from(pins)
+    .where(inArray(pins.backupId, [...backupIds]))
+    .all();
+  return new Map(
+    rows.map(({ backupId, reason, until, createdAt, createdBy }) => {
+      return [backupId, { reason, until: moment(until), createdAt: moment(createdAt), createdBy }];
+    }),
+  );
 }
 
 function copyOf({ copy, store }: { copy: typeof copies.$inferSelect; store: typeof stores.$inferSelect }): Copy {

@@ -4,10 +4,12 @@ import { z } from 'zod';
 import type { Catalog } from '../catalog/open-catalog.ts';
 import { backups, databases } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
+import { pinBackup, unpinBackup } from '../policies/pins.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
 import { backupSchema, backupsOf, type Backup } from './backup-view.ts';
 import { environmentNameSchema } from './environments.ts';
 import { guarded, router } from './guarded.ts';
+import { momentSchema } from './moments.ts';
 import { environmentsOfBackup, environmentsOfDatabase, missing } from './owners.ts';
 import { afterCursor, pageInput, pageOutput, readPage } from './paging.ts';
 import { chosen, requesterOf, started, startedSchema, workErrors } from './work.ts';
@@ -55,6 +57,32 @@ export const backupsRouter = router({
       ({ backup }) => ({ at: backup.hostFinishedAt, id: backup.id }),
     );
     return { items: backupsOf(catalog, page.items), nextCursor: page.nextCursor };
+  }),
+
+  pin: guarded({
+    role: 'operator',
+    scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
+    input: z.strictObject({
+      backupId: idSchema,
+      reason: z.string().trim().min(1).max(500),
+      until: momentSchema.nullable().optional().describe('Left out or null: until it is taken off.'),
+    }),
+    output: backupSchema,
+    rest: { method: 'POST', path: '/backups/{backupId}/pin', summary: 'Keeps a backup, whatever the policy says' },
+  }).mutation(({ ctx: { caller, parts }, input: { backupId, reason, until = null } }) => {
+    pinBackup(parts, { backupId, reason, until: until === null ? null : Date.parse(until), actor: caller.keyId });
+    return backupOf(parts.catalog, backupId);
+  }),
+
+  unpin: guarded({
+    role: 'operator',
+    scope: ({ backupId }, catalog) => environmentsOfBackup(catalog, backupId),
+    input: z.strictObject({ backupId: idSchema }),
+    output: backupSchema,
+    rest: { method: 'DELETE', path: '/backups/{backupId}/pin', summary: 'Leaves a backup to its policy again' },
+  }).mutation(({ ctx: { caller, parts }, input: { backupId } }) => {
+    unpinBackup(parts, { backupId, actor: caller.keyId });
+    return backupOf(parts.catalog, backupId);
   }),
 
   get: guarded({

@@ -1,6 +1,8 @@
+import { shownPolicySchema } from '@strideiq/core';
 import { and, desc, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { backups, databases, runs } from '../catalog/schema.ts';
+import { policyInForce } from '../policies/kept-policies.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
 import { storeSchema, storesOf } from './agent-view.ts';
 import type { ApiParts } from './context.ts';
@@ -44,7 +46,10 @@ export type Database = z.infer<typeof databaseSchema>;
 
 export const databaseDetailSchema = databaseSchema
   .extend({
-    policy: z.record(z.string(), z.unknown()).describe('Schedule and retention, as the host’s file says.'),
+    policy: shownPolicySchema.nullable().describe('The policy that is in force; null before its agent’s first hello.'),
+    filePolicy: z
+      .record(z.string(), z.unknown())
+      .describe('What the host’s file says of schedule and retention: the seed of the first policy.'),
     stores: z.array(storeSchema),
   })
   .meta({ id: 'DatabaseDetail' });
@@ -107,5 +112,10 @@ export function databaseDetailOf(
 ): DatabaseDetail {
   const row =
     parts.catalog.select().from(databases).where(eq(databases.id, databaseId)).get() ?? missing('database', databaseId);
-  return { ...databaseOf(parts, row), policy: row.policy, stores: storesOf(parts, row.agentId, [row.id]) };
+  return {
+    ...databaseOf(parts, row),
+    policy: policyInForce(parts.catalog, databaseId)?.policy ?? null,
+    filePolicy: row.policy,
+    stores: storesOf(parts, row.agentId, [row.id]),
+  };
 }

@@ -73,6 +73,12 @@ describe('every procedure refuses whoever may not', () => {
       'databases.list': { environment },
       'databases.get': { databaseId },
       'databases.move': { databaseId, agentId },
+      'policies.get': { databaseId },
+      'policies.versions': { databaseId },
+      'policies.set': { databaseId, policy: { timezone: 'Europe/Berlin' } },
+      'policies.takeFile': { databaseId },
+      'backups.pin': { backupId, reason: 'an audit' },
+      'backups.unpin': { backupId },
       'backups.list': { environment },
       'backups.get': { backupId },
       'backups.newest': { databaseId },
@@ -129,7 +135,7 @@ describe('every procedure refuses whoever may not', () => {
       return value;
     });
     const query = method === 'GET' ? `?${new URLSearchParams(input).toString()}` : '';
-    const { status, body, headers } = await server.rest(method as 'GET' | 'POST', filled + query, {
+    const { status, body, headers } = await server.rest(method, filled + query, {
       key: key ?? null,
       ...(method === 'GET' ? {} : { body: input }),
     });
@@ -222,7 +228,9 @@ describe('every procedure refuses whoever may not', () => {
     const nothing = newId(Date.now());
     for (const [name, input] of Object.entries(inputs)) {
       if (procedures[name]?._def.meta.guard.scope !== 'resource' || name.endsWith('.create')) continue;
-      const missing = Object.fromEntries(Object.keys(input).map((key) => [key, nothing]));
+      const missing = Object.fromEntries(
+        Object.entries(input).map(([key, value]) => [key, typeof value === 'string' ? nothing : value]),
+      );
       await expect(callProcedure(name, missing, contextFor(server.adminKey))).rejects.toThrow(/There is no/);
     }
   });

@@ -46,6 +46,10 @@ export function reachOfKey(catalog: Catalog, keyId: string): readonly string[] |
 }
 
 /** @throws ControlPlaneError `NotFound` */
-export function missing(kind: 'agent' | 'database' | 'backup' | 'run' | 'key', id: string): never {
+export function missing(kind: 'agent' | 'database' | 'backup' | 'run' | 'key' | 'policy', id: string): never {
+  if (kind === 'policy') {
+    const cure = 'It comes with the first hello of its agent, or by POST /api/v1/databases/{databaseId}/policy.';
+    throw new ControlPlaneError('NotFound', `No policy is kept of the database ${id}.`, cure);
+  }
   throw new ControlPlaneError('NotFound', `There is no ${kind} ${id}.`, `GET /api/v1/${kind}s lists them.`);
 }

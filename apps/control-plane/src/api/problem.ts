@@ -71,9 +71,21 @@ function problemOfTrpc({ cause, code }: TRPCError): Problem {
 }
 
 function inputProblem(error: z.ZodError): Problem {
-  const issues = error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  const issues = error.issues.flatMap((issue) => plainIssues(issue, []));
   const words = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   return problem('InputInvalid', 400, `What was sent cannot be used: ${words}.`, issues);
+}
+
+/** Of what may have several forms, what is wrong with the form that it comes nearest to: the one whose first fault lies deepest. */
+function plainIssues(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): { path: string; message: string }[] {
+  const path = [...base, ...issue.path];
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
+    return [{ path: path.map(String).join('.'), message: issue.message }];
+  }
+  const nearness = (issues: readonly z.core.$ZodIssue[]): number =>
+    Math.max(...issues.map((each) => (each.code === 'invalid_type' ? each.path.length * 2 : each.path.length * 2 + 1)));
+  const [nearest = []] = issue.errors.toSorted((one, other) => nearness(other) - nearness(one));
+  return nearest.flatMap((each) => plainIssues(each, path));
 }
 
 function statusOf(error: CodedError): number {

@@ -8,6 +8,7 @@ import { environmentsRouter } from './environments.ts';
 import { router } from './guarded.ts';
 import { keysRouter } from './keys.ts';
 import { reportsRouter } from './reports.ts';
+import { policiesRouter } from './policies.ts';
 import { restoresRouter } from './restores.ts';
 import { runsRouter } from './runs.ts';
 import { systemRouter } from './system.ts';
@@ -20,6 +21,7 @@ export const apiRouter = router({
   environments: environmentsRouter,
   agents: agentsRouter,
   databases: databasesRouter,
+  policies: policiesRouter,
   backups: backupsRouter,
   restores: restoresRouter,
   drills: drillsRouter,
@@ -40,6 +42,7 @@ export type { Backup, Copy } from './backup-view.ts';
 export type { Database, DatabaseDetail } from './database-view.ts';
 export type { Environment } from './environments.ts';
 export type { Key } from './key-view.ts';
+export type { KeptPolicy } from './policies.ts';
 export type { Problem } from './problem.ts';
 export type { RejectedReport } from './reports.ts';
 export type { Run } from './run-view.ts';

@@ -1,4 +1,4 @@
-import type { BackupState, CommandState, CopyState, RunState } from '@strideiq/core';
+import type { BackupState, CommandState, CopyState, Policy, RunState } from '@strideiq/core';
 import type { DeclaredDatabase, DeclaredStore, RunReport } from '@strideiq/protocol';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
@@ -69,8 +69,10 @@ export const databases = sqliteTable(
       .references(() => agents.id),
     /** Remote actions that the host allows, as it said last. */
     allow: text('allow', { mode: 'json' }).$type<string[]>().notNull(),
-    /** What the host's file says of schedule and retention, as it said last. */
+    /** What the host's file says of schedule and retention, as it said last: the seed of its first policy. */
     policy: text('policy', { mode: 'json' }).$type<DeclaredDatabase['policy']>().notNull(),
+    /** Version of the policy that the agent works by, as it said last; null: it works by its file. */
+    runsPolicy: integer('runs_policy'),
     firstSeenAt: integer('first_seen_at').notNull(),
     /** Whether the host's file still names it. */
     declared: integer('declared', { mode: 'boolean' }).notNull(),
@@ -79,6 +81,23 @@ export const databases = sqliteTable(
     uniqueIndex('databases_by_name').on(table.environment, table.name),
     index('databases_by_agent').on(table.agentId),
   ],
+);
+
+/** Every version of each database's policy; the newest is in force. */
+export const policies = sqliteTable(
+  'policies',
+  {
+    databaseId: text('database_id')
+      .notNull()
+      .references(() => databases.id),
+    /** From 1, without gaps. */
+    version: integer('version').notNull(),
+    policy: text('policy', { mode: 'json' }).$type<Policy>().notNull(),
+    changedAt: integer('changed_at').notNull(),
+    /** An API key's id, or `agent:ID` for what its host's file said. */
+    changedBy: text('changed_by').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.databaseId, table.version] })],
 );
 
 /** A place where backups of one database are kept; the first database that claims it has it. */
@@ -155,6 +174,19 @@ export const copies = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.backupId, table.storeId] }), index('copies_by_store').on(table.storeId)],
 );
+
+/** Backups that somebody wants kept, whatever the policy says. */
+export const pins = sqliteTable('pins', {
+  backupId: text('backup_id')
+    .primaryKey()
+    .references(() => backups.id, { onDelete: 'cascade' }),
+  reason: text('reason').notNull(),
+  /** Null: until it is taken off. */
+  until: integer('until'),
+  createdAt: integer('created_at').notNull(),
+  /** An API key's id. */
+  createdBy: text('created_by').notNull(),
+});
 
 /** One execution of work on an agent. */
 export const runs = sqliteTable(

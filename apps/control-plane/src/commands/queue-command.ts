@@ -75,7 +75,7 @@ export function queueCommand<Kind extends CommandKind>(
       expiresAt,
     })
     .run();
-  news.commandQueued(agentId);
+  news.toBeSent(agentId);
   return agentId;
 }
 

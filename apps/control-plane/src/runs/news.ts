@@ -19,7 +19,7 @@ export class News {
   }
 
   /** There is something to be sent to this agent. */
-  commandQueued(agentId: string): void {
+  toBeSent(agentId: string): void {
     this.#agents.add(agentId);
   }
 

@@ -54,7 +54,7 @@ export async function startControlPlane(given: Partial<ControlPlaneConfiguration
     },
 
     /** One request to the REST face. */
-    async rest(method: 'GET' | 'POST', path: string, { key = adminKey, body, headers }: TestRequest = {}) {
+    async rest(method: 'GET' | 'POST' | 'DELETE', path: string, { key = adminKey, body, headers }: TestRequest = {}) {
       const answer = await app.inject({
         method,
         url: `/api/v1${path}`,

@@ -8,6 +8,7 @@ import {
   type DeclaredStore,
   type Hello,
   type HelloAnswer,
+  type Policies,
   type Report,
   type ReportAnswers,
   type ReportBodies,
@@ -119,6 +120,8 @@ export class TestHost {
 export class TestLink {
   readonly client: AgentClient;
   readonly commands: (CommandEnvelope & { runId?: string })[] = [];
+  /** As they were told, one after another. */
+  readonly policies: Policies[] = [];
   /** Why it ended. */
   readonly closed: Promise<string>;
   welcome: HelloAnswer | undefined;
@@ -151,6 +154,7 @@ export class TestLink {
       onData: (command) => this.commands.push(command as CommandEnvelope),
       onError: () => {},
     });
+    this.api.policies.subscribe(undefined, { onData: (told) => this.policies.push(told), onError: () => {} });
   }
 
   async send(...reports: Report[]): Promise<ReportAnswers> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cronProblem, isTimeZone } from './values.ts';
+import { cronProblem, isTimeZone } from './cron-line.ts';
 
 describe('cronProblem', () => {
   it.each(['0 3 * * *', '*/15 * * * *', '0 9-17/2 1,15 jan-mar MON', '59 23 31 12 7', ' 0  3 * * * '])(

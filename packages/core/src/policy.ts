@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { cronSchema, timeZoneSchema } from './cron-line.ts';
+import { retentionRulesSchema } from './retention.ts';
+
+const dayMs = 86_400_000;
+const duration = (most: number) => z.int().min(0).max(most);
+
+/** When a backup is made, and into which of the database's stores. */
+const lineSchema = z.strictObject({
+  cron: cronSchema.describe('A cron line of five fields.'),
+  stores: z.array(z.string().min(1).max(200)).min(1).max(50).optional().describe('By their names; left out: all.'),
+});
+
+/** A line by itself is for all stores. */
+const everywhereSchema = cronSchema.transform((cron): z.output<typeof lineSchema> => ({ cron }));
+
+const scheduleWords = 'When backups are made: cron lines, each for all stores or for some. Empty: only when asked.';
+const scheduleSchema = z
+  .union([everywhereSchema.transform((line) => [line]), z.array(z.union([everywhereSchema, lineSchema])).max(50)])
+  .default([])
+  .describe(scheduleWords);
+
+const rest = {
+  timezone: timeZoneSchema.default('UTC').describe('IANA time zone of all its cron lines.'),
+  jitterMs: duration(dayMs).default(0).describe('A backup starts up to this much later, by chance.'),
+  catchUp: z
+    .boolean()
+    .default(true)
+    .describe('Whether what was missed while the host was down is made once it is back.'),
+  catchUpLimitMs: duration(366 * dayMs)
+    .default(dayMs)
+    .describe('Missed for longer than this, it is not made late.'),
+  runLimitMs: duration(24 * dayMs)
+    .min(1000)
+    .optional()
+    .describe('A run that takes longer is ended, and has failed. Left out: none.'),
+  pause: z
+    .strictObject({
+      reason: z.string().trim().min(1).max(500),
+      until: z.iso.datetime({ offset: true }).describe('When it goes on, as 2026-01-11T06:00:00Z.'),
+    })
+    .optional()
+    .describe('Until then nothing is done by itself; what is asked for is.'),
+  verify: z
+    .strictObject({
+      afterBackup: z.boolean().default(true).describe('Whether directories are read back after each backup.'),
+      schedule: z
+        .union([cronSchema, z.literal('never')])
+        .default('30 5 * * 0')
+        .describe('When the newest copy in each bucket is read back.'),
+    })
+    .prefault({}),
+  drill: z
+    .strictObject({
+      schedule: cronSchema.optional().describe('When the latest backup is drilled by itself. Left out: never.'),
+    })
+    .prefault({}),
+  retention: z
+    .record(z.string().min(1).max(200), retentionRulesSchema)
+    .default({})
+    .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
+};
+
+/**
+ * Schedule and retention of one database. Kept by the control plane where there is one, else as the host's file says;
+ * everything that is left out has its usual value, so that each policy is whole.
+ */
+export const policySchema = z.strictObject({ schedule: scheduleSchema, ...rest }).meta({ id: 'Policy' });
+export type Policy = z.output<typeof policySchema>;
+
+/** What another version of this program may have written: keys that are not known here are left out. */
+export const foreignPolicySchema = z.object({ schedule: scheduleSchema, ...rest });
+
+/** A policy as it is shown: in one form. */
+export const shownPolicySchema = z
+  .strictObject({ schedule: z.array(lineSchema).describe(scheduleWords), ...rest })
+  .meta({ id: 'ShownPolicy' });
+
+/** A policy of a database as it was kept at some time. */
+export interface KeptPolicy {
+  /** From 1. */
+  version: number;
+  policy: Policy;
+}
+
+/**
+ * What does not fit the database that a policy is for: each a sentence, none where all fits.
+ * @param stores names of the database's own stores
+ */
+export function policyProblems({ schedule, retention }: Policy, stores: readonly string[]): string[] {
+  const has = stores.length === 0 ? 'it has none' : `it has ${stores.join(', ')}`;
+  const missing = (where: string, name: string) =>
+    stores.includes(name) ? [] : [`${where} names the store ${JSON.stringify(name)}, and ${has}.`];
+  return [
+    ...schedule.flatMap(({ cron, stores: named = [] }) =>
+      named.flatMap((name) => missing(`The schedule ${JSON.stringify(cron)}`, name)),
+    ),
+    ...Object.keys(retention).flatMap((name) => missing('Retention', name)),
+  ];
+}
