@@ -27,6 +27,8 @@ function nameOf({ connection, from, path, message }: Crossed, pathOf: (id: numbe
   const frame = message as Frame;
   if (from === 'agent') return frame.method === 'subscription.stop' ? undefined : nameOfCall(frame, connection);
   const asked = pathOf(frame.id);
+  // First it only says that it has begun.
+  if (asked === 'policies') return frame.result?.data && 'policies-answer';
   if (asked !== 'commands') return frame.result && asked !== undefined ? `${asked}-answer` : undefined;
   const { kind, body } = frame.result?.data ?? {};
   return kind && `command-${kind}${body?.source ? `-by-${body.source.via}` : ''}`;
@@ -47,6 +49,7 @@ function nameOfCall({ params }: Frame, connection: number): string | undefined {
     return body['backup'] ? 'run-backup' : body['restore'] ? 'run-restore' : 'run-verify';
   });
   const order = [
+    'drift',
     'copy',
     'run-backup',
     'run-restore',

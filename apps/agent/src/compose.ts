@@ -26,6 +26,7 @@ import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
 import { isEnrolled } from './enrolment/credential.ts';
+import { StoreWatcher } from './drift/store-watcher.ts';
 import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
@@ -276,7 +277,9 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
           secrets,
           random: Math.random,
         });
-  return new Daemon({ journal, link, commands, scheduler, copies: new CopyKeeper(host, events), events });
+  const copies = new CopyKeeper(host, events);
+  const stores = new StoreWatcher(host, events);
+  return new Daemon({ journal, link, commands, scheduler, copies, stores, events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

@@ -6,16 +6,22 @@ import { agents } from './agents/list.ts';
 import { audit } from './audit/audit.ts';
 import { backup } from './backups/backup.ts';
 import { backups } from './backups/list.ts';
+import { pin, unpin } from './backups/pin.ts';
 import { verify } from './backups/verify.ts';
 import { completion, shells } from './completion/completion.ts';
 import { databases } from './databases/list.ts';
+import { drift } from './drift/drift.ts';
 import { enrollToken } from './enrolment/enroll-token.ts';
 import { environments } from './environments/list.ts';
 import { drill } from './drills/drill.ts';
 import { createKey } from './keys/create.ts';
 import { listKeys } from './keys/list.ts';
 import { revokeKey } from './keys/revoke.ts';
+import { pausePolicy, resumePolicy, setPolicy } from './policies/change.ts';
+import { policyHistory, showPolicy } from './policies/show.ts';
 import { restore } from './restores/restore.ts';
+import { carryOutRetention } from './retention/carry-out.ts';
+import { previewRetention } from './retention/preview.ts';
 import type { Command, CommonOptions, Surroundings } from './run-command.ts';
 import { cancel } from './runs/cancel.ts';
 import { runs } from './runs/runs.ts';
@@ -34,6 +40,7 @@ export function addCommands(program: CommanderCommand, handlers: Handlers): void
   addAccess(program, handlers);
   addLists(program, handlers);
   addWork(program, handlers);
+  addKeeping(program, handlers);
   addAdministration(program, handlers);
   json(program.command('completion').description('print the completion script of a shell'))
     .addArgument(new Argument('<shell>', 'the shell').choices(shells))
@@ -135,6 +142,75 @@ function addWork(program: CommanderCommand, { asking }: Handlers): void {
   work(program.command('cancel <run>').description('ask the host to end a run and clear what it has begun')).action(
     async (run: string, options) => asking(options, async (command) => cancel(command, run, options)),
   );
+}
+
+/** What is made when, and what is kept. */
+function addKeeping(program: CommanderCommand, { asking }: Handlers): void {
+  const policy = program.command('policy').description('when backups are made, and what is kept').exitOverride();
+  connected(
+    policy.command('show <database>', { isDefault: true }).description('show the policy that is in force'),
+  ).action(async (database: string, options) => asking(options, async (command) => showPolicy(command, database)));
+  connected(policy.command('history <database>').description('show who has changed it, and when')).action(
+    async (database: string, options) => asking(options, async (command) => policyHistory(command, database)),
+  );
+  connected(policy.command('set <database>').description('change what is named, and leave the rest'))
+    .option('--schedule <cron>', 'when: "0 3 * * *", or for some stores "s3=0 3 * * *" (may be repeated)', collect)
+    .option('--no-schedule', 'only when asked')
+    .option('--timezone <zone>', 'of all cron lines: Europe/Berlin')
+    .option('--jitter <duration>', 'start up to this much later, by chance: 10m')
+    .option('--catch-up', 'make what was missed')
+    .option('--no-catch-up', 'make nothing late')
+    .option('--catch-up-limit <duration>', 'missed for longer, it is not made late: 24h')
+    .option('--run-limit <duration>', 'end a run that takes longer: 6h, or none')
+    .option('--keep <store=rules>', 's3=days:30,monthly:12, or s3=usual (may be repeated)', collect)
+    .option('--verify <cron>', 'when the newest copy in each bucket is read back, or never')
+    .option('--verify-after-backup', 'read directories back after each backup')
+    .option('--no-verify-after-backup', 'do not')
+    .option('--drill <cron>', 'when the latest backup is drilled, or never')
+    .option('--file <file>', 'take this whole policy instead, JSON as show --json prints it; - for standard input')
+    .option('--from-host', "take what the host's file says now instead")
+    .action(async (database: string, options) =>
+      asking(options, async (command) => setPolicy(command, database, options)),
+    );
+  connected(policy.command('pause <database>').description('make nothing by itself until a moment'))
+    .requiredOption('--until <when>', '12h, 3d, or a date')
+    .requiredOption('--reason <text>', 'shown wherever somebody asks why')
+    .action(async (database: string, options) =>
+      asking(options, async (command) => pausePolicy(command, database, options)),
+    );
+  connected(policy.command('resume <database>').description('end a pause')).action(async (database: string, options) =>
+    asking(options, async (command) => resumePolicy(command, database)),
+  );
+  const retention = program.command('retention').description('what is kept, what goes, and why').exitOverride();
+  connected(
+    retention.command('preview <database>').description('show what would stay and what would go in each store'),
+  ).action(async (database: string, options) =>
+    asking(options, async (command) => previewRetention(command, database)),
+  );
+  connected(
+    retention
+      .command('apply <database>')
+      .description('remove from its buckets what retention keeps no longer, also where much goes at once'),
+  )
+    .option('--yes', 'do not ask')
+    .action(async (database: string, options) =>
+      asking(options, async (command) => carryOutRetention(command, database, options)),
+    );
+  const ofDatabase = [
+    '--database <database>',
+    'whose backup, with latest and before:TIME or where names are the same',
+  ] as const;
+  connected(program.command('pin <backup>').description('keep a backup, whatever the policy says'))
+    .requiredOption('--reason <text>', 'why')
+    .option('--until <when>', '90d, 12h, or a date (default: until it is unpinned)')
+    .option(...ofDatabase)
+    .action(async (backup: string, options) => asking(options, async (command) => pin(command, backup, options)));
+  connected(program.command('unpin <backup>').description('leave a backup to the policy again'))
+    .option(...ofDatabase)
+    .action(async (backup: string, options) => asking(options, async (command) => unpin(command, backup, options)));
+  connected(program.command('drift <database>').description('show how what its stores hold differs from the catalog'))
+    .option('--look', 'compare its buckets now')
+    .action(async (database: string, options) => asking(options, async (command) => drift(command, database, options)));
 }
 
 function addAdministration(program: CommanderCommand, { asking }: Handlers): void {

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AgentConnections } from './agents/agent-connections.ts';
 import { AgentGateway } from './agents/agent-gateway.ts';
 import type { ApiParts } from './api/context.ts';
@@ -19,6 +20,7 @@ import { makeFirstAdminKey } from './keys/first-admin-key.ts';
 import { LiveRuns } from './runs/live-runs.ts';
 import { Sweeper } from './runs/sweeper.ts';
 import { WorkRequests } from './runs/work-requests.ts';
+import { BucketKeeper } from './stores/bucket-keeper.ts';
 import { OwnStores } from './stores/own-stores.ts';
 import { controlPlaneVersion } from './version.ts';
 
@@ -37,6 +39,7 @@ interface Built {
   app: FastifyInstance;
   parts: ApiParts;
   sweeper: Sweeper;
+  buckets: BucketKeeper;
   ownStores: OwnStores;
   stopping: AbortController;
   adminKeyFile: string | undefined;
@@ -112,6 +115,7 @@ export class ControlPlane {
     const base = { catalog, now, connections, liveRuns, openOwnStore: ownStores.open, log };
     const shared = { ...base, presigns: new PresignRequests(base) };
     const gateway = new AgentGateway({ ...shared, sourceUrls: new SourceUrls(shared) });
+    const buckets = new BucketKeeper(shared);
     const parts: ApiParts = {
       catalog,
       now,
@@ -121,6 +125,7 @@ export class ControlPlane {
       connections,
       enrolment: new Enrolment(shared),
       work: new WorkRequests(shared),
+      buckets,
       liveRuns,
       followers: new Followers(),
       stopping: stopping.signal,
@@ -134,7 +139,7 @@ export class ControlPlane {
       ...(tls === undefined ? {} : { tls }),
     });
     const sweeper = new Sweeper(shared);
-    return { app, parts, sweeper, ownStores, stopping, adminKeyFile };
+    return { app, parts, sweeper, buckets, ownStores, stopping, adminKeyFile };
   }
 
   /**
@@ -148,6 +153,7 @@ export class ControlPlane {
     try {
       const url = await this.app.listen({ ...listen, listenTextResolver });
       this.#built.sweeper.start();
+      this.#built.buckets.start();
       return url;
     } catch (cause) {
       throw listenFailed(listen, cause as NodeJS.ErrnoException);
@@ -156,12 +162,14 @@ export class ControlPlane {
 
   /** Ends listeners, agents' connections and streams, and then the catalog. Requests under way come to their end. */
   async close(): Promise<void> {
-    const { app, parts, sweeper, ownStores, stopping } = this.#built;
+    const { app, parts, sweeper, buckets, ownStores, stopping } = this.#built;
     stopping.abort();
     sweeper.stop();
+    const bucketsDone = buckets.stop();
     const timer = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
     try {
       await app.close();
+      await Promise.race([bucketsDone, delay(stopWithinMs, undefined, { ref: false })]);
     } finally {
       clearTimeout(timer);
       ownStores.close();

@@ -1,5 +1,6 @@
 export * from './before.ts';
 export * from './cron-line.ts';
+export * from './drift.ts';
 export * from './errors.ts';
 export * from './ids.ts';
 export * from './inventory.ts';

@@ -143,7 +143,7 @@ test('much at once waits for a person', () => {
     remove: Array.from({ length: remove }, (_, n) => ({ backupId: `r${n}`, reason: 'x' })),
   });
   const plans = [of(20, 10), of(19, 10), of(1, 1), of(1, 2), of(1, 3), of(0, 0)];
-  expect(plans.map(isMassRemoval)).toEqual([false, true, false, false, true, false]);
+  expect(plans.map((each) => isMassRemoval(each))).toEqual([false, true, false, false, true, false]);
 });
 
 const anyCopy = fc.record({

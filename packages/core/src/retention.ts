@@ -26,6 +26,11 @@ export interface RetainedCopy {
   /** Made just before its database was to be replaced, of what somebody wanted to be rid of: nobody's newest. */
   safety: boolean;
   sizeBytes: number;
+  /**
+   * When whoever plans has heard of it first, by a clock of its own: whatever date a host gives a backup, it goes no sooner
+   * than one of that day would. Left out: nobody else's clock has a say.
+   */
+  knownSince?: number;
 }
 
 /** Somebody wants a backup kept, whatever the rules say. */
@@ -111,6 +116,9 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     );
     if (large) note(large.backupId, 'it is the last before the size dropped to less than half');
     const { days } = input.rules;
+    for (const { backupId, knownSince = Number.NEGATIVE_INFINITY } of dated) {
+      if (knownSince > input.now - (days ?? 1) * dayMs) note(backupId, 'it became known not long ago');
+    }
     for (const { backupId, at, safety } of dated) {
       const isYounger = (limit: number) => at > newest.at - limit * dayMs;
       if (safety && isYounger(days ?? safetyDays))
@@ -136,12 +144,23 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   };
 }
 
+/** What has come into a store and gone from it lately: over how long is for whoever counts. */
+export interface Turnover {
+  added: number;
+  removed: number;
+}
+
 /**
- * Whether so much would go at once that a person has to look first: more than a third of what the store holds of the
- * database, and more than the few that a small count turns over.
+ * Whether so much would go that a person has to look first: more than a third of what the store holds of the database, and
+ * more than the few that a small count turns over. At once, or together with what went lately and was not made up for, so
+ * that many small removals are not overlooked.
  */
-export function isMassRemoval({ keep, remove }: RetentionPlan): boolean {
-  return remove.length > 2 && remove.length * 3 > keep.length + remove.length;
+export function isMassRemoval({ keep, remove }: RetentionPlan, lately: Turnover = { added: 0, removed: 0 }): boolean {
+  if (remove.length === 0) return false;
+  const isMass = (lost: number, of: number) => lost > 2 && lost * 3 > of;
+  const held = keep.length + remove.length;
+  const change = lately.removed - lately.added;
+  return isMass(remove.length, held) || isMass(remove.length + change, held + change);
 }
 
 function newestFirst(one: RetainedCopy, other: RetainedCopy): number {

@@ -100,7 +100,8 @@ export const copyStates = new States<CopyState>('copy', 'uploading', {
   verified: ['verified', 'corrupt', 'missing', 'deleting'],
   corrupt: ['uploading', 'verified', 'missing', 'deleting'],
   missing: ['uploading', 'stored', 'verified', 'deleting'],
-  deleting: ['deleted', 'locked'],
+  // A removal that was cut short before its first object went may be taken back.
+  deleting: ['deleted', 'locked', 'stored'],
   locked: ['deleting', 'verified', 'corrupt', 'missing'],
   failed: ['uploading'],
   deleted: [],

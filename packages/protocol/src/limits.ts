@@ -10,6 +10,9 @@ export const mostBatchReports = 500;
 /** Characters of an error or a warning; longer ones are cut by the sender, and refused by the receiver. */
 export const mostTextLength = 8000;
 
+/** Differences of one store that a report tells of: whoever has more has one trouble and not a thousand. */
+export const mostReportedDrift = 200;
+
 /** How long an agent keeps reports that were acknowledged, so that a catalog restored from an older copy can be told again. */
 export const keepReportsMs = 30 * 24 * 60 * 60 * 1000;
 

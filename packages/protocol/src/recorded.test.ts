@@ -7,6 +7,7 @@ import { acknowledgementSchema, commandEnvelopeSchema, commandKinds, commandSche
 import { enrolAnswerSchema, enrolRequestSchema, isEnrolmentProof } from './enrolment.ts';
 import { heartbeatAnswerSchema, heartbeatSchema } from './heartbeat.ts';
 import { helloAnswerSchema, helloSchema } from './hello.ts';
+import { policiesSchema } from './policies.ts';
 import { progressSchema } from './progress.ts';
 import { reportAnswersSchema, reportBatchSchema, reportKinds, settledSchema, type ReportKind } from './reports.ts';
 import { presignedSchema, sourceUrlsRequestSchema, sourceUrlsSchema } from './source.ts';
@@ -41,6 +42,7 @@ const procedures: Record<string, { input?: z.ZodType; output?: z.ZodType }> = {
   sourceUrls: { input: sourceUrlsRequestSchema, output: sourceUrlsSchema },
   presigned: { input: presignedSchema },
   commands: { output: commandSchema },
+  policies: { output: policiesSchema },
 };
 
 /** What a message holds, and by which schema it is read; undefined where it holds nothing. */

@@ -1,6 +1,6 @@
-import { idSchema } from '@strideiq/core';
+import { driftKinds, idSchema } from '@strideiq/core';
 import { z } from 'zod';
-import { mostBatchReports, mostTextLength } from './limits.ts';
+import { mostBatchReports, mostReportedDrift, mostTextLength } from './limits.ts';
 
 const textSchema = z.string().max(mostTextLength);
 const countSchema = z.number().nonnegative();
@@ -143,6 +143,16 @@ export const deletionReportSchema = z.object({
 });
 export type DeletionReport = z.infer<typeof deletionReportSchema>;
 
+/** `drift`: how a store differs from what this host knows of it; takes the place of what was told before. */
+export const driftReportSchema = z.object({
+  databaseId: idSchema,
+  storeId: idSchema,
+  items: z
+    .array(z.object({ kind: z.enum(driftKinds), key: z.string().min(1).max(1000), text: textSchema }))
+    .max(mostReportedDrift),
+});
+export type DriftReport = z.infer<typeof driftReportSchema>;
+
 /** `command`: how a command ended. Its run has reports of its own. */
 export const commandReportSchema = z.object({
   commandId: idSchema,
@@ -158,6 +168,7 @@ export const reportKinds = {
   log: logReportSchema,
   copy: copyReportSchema,
   deletion: deletionReportSchema,
+  drift: driftReportSchema,
   command: commandReportSchema,
 } as const;
 export type ReportKind = keyof typeof reportKinds;

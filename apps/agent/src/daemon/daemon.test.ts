@@ -16,6 +16,7 @@ test('what fails again and again is said once, and again once it was well meanwh
       queue: { pump: nothing, clearIdle: async () => undefined },
     },
     copies: { look: async () => undefined },
+    stores: { look: async () => undefined },
     scheduler: {
       begin: nothing,
       look: () => {

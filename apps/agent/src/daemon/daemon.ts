@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../backup/within.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { CopyKeeper } from '../copies/copy-keeper.ts';
+import type { StoreWatcher } from '../drift/store-watcher.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Link } from '../link/link.ts';
 import type { Scheduler } from '../schedule/scheduler.ts';
@@ -20,6 +21,9 @@ const lookEveryMs = 1_000;
 /** How often it is seen whether a copy is missing that can be made now. */
 const copiesEveryMs = 60_000;
 
+/** How often it is seen whether a store is to be compared with what is known of it. */
+const storesEveryMs = 60_000;
+
 /** How long the last reports are waited for when the daemon stops. */
 const lastWordsMs = 5_000;
 
@@ -30,6 +34,7 @@ export interface DaemonParts {
   commands: Commands;
   scheduler: Scheduler;
   copies: Pick<CopyKeeper, 'look'>;
+  stores: Pick<StoreWatcher, 'look'>;
   events: Events;
 }
 
@@ -46,7 +51,7 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events, scheduler, copies } = this.#parts;
+    const { link, commands, events, scheduler, copies, stores } = this.#parts;
     const over = new AbortController();
     const loops = [
       ...(link ? [link.run(over.signal)] : []),
@@ -54,6 +59,7 @@ export class Daemon {
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
       this.#every(copiesEveryMs, stop, async () => within(copies.look(stop), { signal: stop })),
+      this.#every(storesEveryMs, stop, async () => within(stores.look(stop), { signal: stop })),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);

@@ -1,11 +1,13 @@
 import { CodedError, paragraphOf } from '@strideiq/core';
 import { memberCompressor } from '@strideiq/dump';
+import { isDeepStrictEqual } from 'node:util';
 import prettyBytes from 'pretty-bytes';
 import { within } from '../backup/within.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from '../backup/preflight.ts';
 import type { Host } from '../compose.ts';
 import { storesOf, type DatabaseConfiguration } from '../configuration/index.ts';
 import { readContents } from '../inventory/read-contents.ts';
+import { policyOf } from '../policies/kept-policies.ts';
 import { findTool } from '../postgres/client-tools.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
 import { matchingTables } from '../postgres/table-patterns.ts';
@@ -53,10 +55,13 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
       });
       return { value: store, text: `${store.store.location} can be written and read` };
     });
-    if (opened) await examineStore(doctor, opened);
+    if (opened) {
+      await examineStore(doctor, opened);
+      examineDrift(doctor, host, opened);
+    }
   }
   await examineCompressor(doctor);
-  examineFile(doctor, host, database);
+  examinePolicy(doctor, host, database);
   return doctor.findings;
 }
 
@@ -194,15 +199,40 @@ async function examineCompressor(doctor: Doctor): Promise<void> {
   doctor.say('ok', 'compression', `by ${name}`, name === 'zlib' ? faster : '');
 }
 
-/** What the file asks for and this version does not do yet is said, so that nobody relies on it. */
-function examineFile(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
-  const { controlPlane, stores } = host.configuration;
-  const buckets = database.stores.filter((name) => stores[name]?.type === 's3');
-  if (controlPlane === undefined || buckets.length === 0) return;
+/** By what the database is looked after, where the host's file does not have the last word. */
+function examinePolicy(doctor: Doctor, host: Host, database: DatabaseConfiguration): void {
+  const { version, problem } = host.policies.of(host.databaseIdOf(database));
+  const { file } = host.policies;
+  const said = file.databases[database.name];
+  if (problem !== undefined) {
+    doctor.say('fail', 'policy', problem, 'Put the policy right there (`strideiq policy set`), or this file.');
+  } else if (version !== undefined) {
+    const isSame = said !== undefined && isDeepStrictEqual(policyOf(said), policyOf(database));
+    const text = `version ${version} of the control plane's`;
+    if (isSame) doctor.say('ok', 'policy', text);
+    else {
+      doctor.say(
+        'warn',
+        'policy',
+        `${text}; what this file says of schedule and retention is another, and is not gone by`,
+        `Change it there: \`strideiq policy set ${database.name}\`, or with --from-host to take what stands here.`,
+      );
+    }
+  }
+}
+
+/** What differed when the daemon compared the store with the journal. */
+function examineDrift(doctor: Doctor, host: Host, { name, store }: OpenedStore): void {
+  const survey = host.journal.surveys.of(store.storeId);
+  if (!survey || survey.items.length === 0) return;
+  const shown = survey.items.slice(0, mostDriftShown).map(({ text }) => text);
+  const more = survey.items.length - shown.length;
   doctor.say(
     'warn',
-    'retention',
-    `buckets are for the control plane to look after, and this version's does not yet: nothing is removed from ${buckets.join(', ')}`,
-    'A lifecycle rule of the bucket does, or `strideiq-agent prune` on a host whose file names no control plane.',
+    `contents of ${name}`,
+    [...shown, ...(more > 0 ? [`And ${more} more.`] : [])].join(' '),
+    `As of ${new Date(survey.lookedAt).toISOString()}. \`strideiq-agent list\` shows what is there.`,
   );
 }
+
+const mostDriftShown = 5;

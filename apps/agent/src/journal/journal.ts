@@ -10,6 +10,7 @@ import { PolicyBook } from './policy-book.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
+import { SurveyBook } from './survey-book.ts';
 import {
   findings,
   runs,
@@ -65,6 +66,7 @@ export class Journal {
   readonly left: LeftRuns;
   readonly schedules: ScheduleBook;
   readonly policies: PolicyBook;
+  readonly surveys: SurveyBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -75,6 +77,7 @@ export class Journal {
     this.left = new LeftRuns(db, now);
     this.schedules = new ScheduleBook(db);
     this.policies = new PolicyBook(db);
+    this.surveys = new SurveyBook(db, this.outbox);
   }
 
   /**
@@ -230,6 +233,7 @@ export class Journal {
         const { store, location, dumpKey } = copy;
         return { storeId, store, location, dumpKey, state: 'stored', sizeBytes };
       });
+      this.surveys.forgetDate(storeId, key);
       this.describe(runId, { copies });
       this.#db
         .delete(findings)

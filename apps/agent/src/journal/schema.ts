@@ -1,4 +1,4 @@
-import type { CommandState } from '@strideiq/core';
+import type { CommandState, Drift } from '@strideiq/core';
 import type { PushedPolicy, ReportAnswers, ReportBodies, ReportedBackup, ReportKind } from '@strideiq/protocol';
 import { blob, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
@@ -201,6 +201,16 @@ export const findings = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.storeId, table.key] })],
 );
+
+/** How each store differed from this journal when they were compared the last time. */
+export const surveys = sqliteTable('surveys', {
+  storeId: text('store_id').primaryKey(),
+  lookedAt: integer('looked_at').notNull(),
+  toldAt: integer('told_at').notNull(),
+  items: text('items', { mode: 'json' }).$type<Drift[]>().notNull(),
+  /** When the dumps that should stand there were written, by the store's clock, as it was seen first; by key. */
+  dates: text('dates', { mode: 'json' }).$type<Record<string, number>>().notNull(),
+});
 
 /** What the control plane has asked of this host. An id that stands here is not done again. */
 export const commands = sqliteTable(

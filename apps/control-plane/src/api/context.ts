@@ -5,6 +5,7 @@ import type { AccessRefusals } from '../keys/access-refusals.ts';
 import type { ApiKeys, Asking } from '../keys/api-keys.ts';
 import type { Followers } from './followers.ts';
 import type { LiveRuns } from '../runs/live-runs.ts';
+import type { BucketKeeper } from '../stores/bucket-keeper.ts';
 import type { WorkRequests } from '../runs/work-requests.ts';
 
 /** What procedures work with; built once, in `compose.ts`. */
@@ -18,6 +19,7 @@ export interface ApiParts {
   connections: AgentConnections;
   enrolment: Enrolment;
   work: WorkRequests;
+  buckets: Pick<BucketKeeper, 'keep' | 'look'>;
   liveRuns: LiveRuns;
   followers: Followers;
   /** Aborted when the program stops: what goes on telling ends. */

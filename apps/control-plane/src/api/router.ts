@@ -2,6 +2,7 @@ import { agentsRouter } from './agents.ts';
 import { auditRouter } from './audit.ts';
 import { backupsRouter } from './backups.ts';
 import { databasesRouter } from './databases.ts';
+import { driftRouter } from './drift.ts';
 import { drillsRouter } from './drills.ts';
 import { enrolTokensRouter } from './enrol-tokens.ts';
 import { environmentsRouter } from './environments.ts';
@@ -10,6 +11,7 @@ import { keysRouter } from './keys.ts';
 import { reportsRouter } from './reports.ts';
 import { policiesRouter } from './policies.ts';
 import { restoresRouter } from './restores.ts';
+import { retentionRouter } from './retention.ts';
 import { runsRouter } from './runs.ts';
 import { systemRouter } from './system.ts';
 import { uploadsRouter } from './uploads.ts';
@@ -22,6 +24,8 @@ export const apiRouter = router({
   agents: agentsRouter,
   databases: databasesRouter,
   policies: policiesRouter,
+  retention: retentionRouter,
+  drift: driftRouter,
   backups: backupsRouter,
   restores: restoresRouter,
   drills: drillsRouter,
@@ -43,6 +47,8 @@ export type { Database, DatabaseDetail } from './database-view.ts';
 export type { Environment } from './environments.ts';
 export type { Key } from './key-view.ts';
 export type { KeptPolicy } from './policies.ts';
+export type { StoreDrift } from './drift.ts';
+export type { KeptBucket, StorePlan } from './retention.ts';
 export type { Problem } from './problem.ts';
 export type { RejectedReport } from './reports.ts';
 export type { Run } from './run-view.ts';

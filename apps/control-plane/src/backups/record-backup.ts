@@ -54,6 +54,7 @@ function recordCopy(tx: Reported['tx'], backupId: string, said: ReportedCopy, no
     key,
     state,
     sizeBytes: sizeBytes ?? null,
+    modifiedAt: null,
     errorCode: error?.code ?? null,
     error: error?.text ?? null,
     changedAt: now,

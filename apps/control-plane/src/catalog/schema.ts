@@ -1,4 +1,4 @@
-import type { BackupState, CommandState, CopyState, Policy, RunState } from '@strideiq/core';
+import type { BackupState, CommandState, CopyState, DriftKind, Policy, RunState } from '@strideiq/core';
 import type { DeclaredDatabase, DeclaredStore, RunReport } from '@strideiq/protocol';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
@@ -115,6 +115,8 @@ export const stores = sqliteTable(
     s3: text('s3', { mode: 'json' }).$type<NonNullable<DeclaredStore['s3']>>(),
     firstSeenAt: integer('first_seen_at').notNull(),
     declared: integer('declared', { mode: 'boolean' }).notNull(),
+    /** When it was compared with the catalog the last time. */
+    lookedAt: integer('looked_at'),
   },
   (table) => [index('stores_by_database').on(table.databaseId)],
 );
@@ -171,8 +173,26 @@ export const copies = sqliteTable(
     errorCode: text('error_code'),
     error: text('error'),
     changedAt: integer('changed_at').notNull(),
+    /** Of the dump, by the store's clock, as it was listed first; null where it was not since it was stored. */
+    modifiedAt: integer('modified_at'),
   },
   (table) => [primaryKey({ columns: [table.backupId, table.storeId] }), index('copies_by_store').on(table.storeId)],
+);
+
+/** How what a store holds differs from the catalog, as whoever looked there last has seen it. */
+export const drift = sqliteTable(
+  'drift',
+  {
+    storeId: text('store_id')
+      .notNull()
+      .references(() => stores.id),
+    by: text('by', { enum: ['agent', 'controlPlane'] }).notNull(),
+    kind: text('kind').$type<DriftKind>().notNull(),
+    key: text('key').notNull(),
+    text: text('text').notNull(),
+    firstSeenAt: integer('first_seen_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.storeId, table.by, table.kind, table.key] })],
 );
 
 /** Backups that somebody wants kept, whatever the policy says. */

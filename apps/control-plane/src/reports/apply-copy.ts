@@ -27,6 +27,8 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
     state: to,
     changedAt: now,
     ...(sizeBytes === undefined ? {} : { sizeBytes }),
+    // It was made anew.
+    ...(state === 'stored' ? { modifiedAt: null } : {}),
     // When it was read back, not when we heard of it; a host whose clock is ahead does not make it newer than now.
     ...(state === 'verified' ? { verifiedAt: Math.min(hostAt, now) } : {}),
     errorCode: errorCodeOf[state],
@@ -45,6 +47,8 @@ const errorCodeOf = { verified: null, stored: null, corrupt: 'CopyCorrupt', miss
 function stepsTo(from: CopyState, said: CopyReport['state']): CopyState[] {
   // Looked for again with the same finding: nothing but the details changes. Reading back anew is a step, with its moment.
   if (from === said && !copyStates.canMove(from, said)) return [];
+  // How its removal ends is for whoever removes it to tell.
+  if (said === 'stored' && from === 'deleting') return [copyStates.move('deleted', said)];
   // It was read back since by somebody who was quicker to tell.
   if (said === 'stored' && from === 'verified') return [];
   if (leaving.includes(from) || copyStates.canMove(from, said)) return [copyStates.move(from, said)];

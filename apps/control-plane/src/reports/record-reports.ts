@@ -11,6 +11,7 @@ import { commit, type News, type NewsParts } from '../runs/news.ts';
 import { applyCommand } from './apply-command.ts';
 import { applyCopy } from './apply-copy.ts';
 import { applyDeletion } from './apply-deletion.ts';
+import { applyDrift } from './apply-drift.ts';
 import { applyLog } from './apply-log.ts';
 import { applyRun } from './apply-run.ts';
 import { giveUpRun } from './give-up-run.ts';
@@ -26,6 +27,7 @@ const appliers: Record<ReportKind, (report: Reported, body: unknown) => void> = 
   log: (report, body) => applyLog(report, reportKinds.log.parse(body)),
   copy: (report, body) => applyCopy(report, reportKinds.copy.parse(body)),
   deletion: (report, body) => applyDeletion(report, reportKinds.deletion.parse(body)),
+  drift: (report, body) => applyDrift(report, reportKinds.drift.parse(body)),
   command: (report, body) => applyCommand(report, reportKinds.command.parse(body)),
 };
 

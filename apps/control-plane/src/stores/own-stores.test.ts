@@ -16,6 +16,7 @@ function row(prefix: string, more: Partial<NonNullable<StoreRow['s3']>> = {}): S
     s3: { bucket: 'backups', prefix, ...more },
     firstSeenAt: 0,
     declared: true,
+    lookedAt: null,
   };
 }
 

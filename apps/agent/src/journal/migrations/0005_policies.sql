@@ -4,3 +4,11 @@ CREATE TABLE `policies` (
 	`policy` text NOT NULL,
 	`pins` text NOT NULL
 );
+--> statement-breakpoint
+CREATE TABLE `surveys` (
+	`store_id` text PRIMARY KEY NOT NULL,
+	`looked_at` integer NOT NULL,
+	`told_at` integer NOT NULL,
+	`items` text NOT NULL,
+	`dates` text NOT NULL
+);

@@ -1,3 +1,14 @@
+CREATE TABLE `drift` (
+	`store_id` text NOT NULL,
+	`by` text NOT NULL,
+	`kind` text NOT NULL,
+	`key` text NOT NULL,
+	`text` text NOT NULL,
+	`first_seen_at` integer NOT NULL,
+	PRIMARY KEY(`store_id`, `by`, `kind`, `key`),
+	FOREIGN KEY (`store_id`) REFERENCES `stores`(`id`) ON UPDATE no action ON DELETE no action
+);
+--> statement-breakpoint
 CREATE TABLE `pins` (
 	`backup_id` text PRIMARY KEY NOT NULL,
 	`reason` text NOT NULL,
@@ -17,4 +28,6 @@ CREATE TABLE `policies` (
 	FOREIGN KEY (`database_id`) REFERENCES `databases`(`id`) ON UPDATE no action ON DELETE no action
 );
 --> statement-breakpoint
-ALTER TABLE `databases` ADD `runs_policy` integer;
+ALTER TABLE `copies` ADD `modified_at` integer;--> statement-breakpoint
+ALTER TABLE `databases` ADD `runs_policy` integer;--> statement-breakpoint
+ALTER TABLE `stores` ADD `looked_at` integer;

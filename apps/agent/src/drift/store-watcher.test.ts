@@ -1,0 +1,172 @@
+import { existsSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ReportBodies } from '@strideiq/protocol';
+import { startPostgres, type PostgresCluster } from '@strideiq/testkit';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { runBackup } from '../backup/run-backup.ts';
+import type { Host } from '../compose.ts';
+import { CopyKeeper } from '../copies/copy-keeper.ts';
+import { pruneByItself } from '../retention/prune-copies.ts';
+import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
+import { TestAgent } from '../testing/test-agent.ts';
+import { StoreWatcher } from './store-watcher.ts';
+
+const hour = 3_600_000;
+let cluster: PostgresCluster;
+let agent: TestAgent;
+let host: Host;
+let now: number;
+let said: string[];
+let watcher: StoreWatcher;
+beforeAll(async () => {
+  cluster = await startPostgres();
+  await cluster.createDatabase('app');
+});
+afterAll(async () => {
+  await cluster.stop();
+});
+beforeEach(async () => {
+  now = Date.now();
+  said = [];
+  const { host: server, port } = cluster;
+  const database = {
+    connection: { host: server, port, user: 'postgres', database: 'app' },
+    stores: ['local', 'other'],
+  };
+  agent = new TestAgent({
+    controlPlane: new ScriptedControlPlane(),
+    databases: { app: { ...database, retention: { local: { count: 2 }, other: { count: 3 } } } },
+    stores: { other: { type: 'directory', path: './other' } },
+    now: () => now,
+  });
+  host = await agent.open();
+  const say = (text: string) => void said.push(text);
+  watcher = new StoreWatcher(host, { info: say, warn: say, error: say });
+});
+afterEach(async () => {
+  host.close();
+  await agent.remove();
+});
+
+const { signal } = new AbortController();
+const app = () => host.configuration.databases['app'] ?? expect.unreachable();
+
+async function backUp(): Promise<string> {
+  now += 2 * hour;
+  const { journal, key } = host;
+  const deps = { journal, key, now: () => now, progress: () => undefined, signal };
+  const { manifest } = await runBackup(await host.backupRequest(app()), deps);
+  await pruneByItself(host, app(), {});
+  return manifest.object.name;
+}
+
+/** One pass, an hour and more after the last. */
+async function look(): Promise<void> {
+  now += 2 * hour;
+  await watcher.look(signal);
+}
+
+const reports = <Kind extends 'drift' | 'copy'>(kind: Kind) =>
+  host.journal.outbox
+    .batchAfter(0)
+    .filter((report) => report.kind === kind)
+    .map(({ body }) => body as unknown as ReportBodies[Kind]);
+const storeId = async (name: string) => (await host.storesOf(app(), [name]))[0]?.store.storeId ?? '';
+const drift = async (name = 'local') => {
+  const items = host.journal.surveys.of(await storeId(name))?.items ?? [];
+  return items.map(({ kind, key }) => [kind, key]);
+};
+const findings = async (name = 'local') => Object.fromEntries(host.journal.foundIn(await storeId(name)));
+const at = (name: string) => join(agent.backups, name);
+
+test('what is as it was made is no drift, told once, and again after a day; what retention removed is not missed', async () => {
+  await backUp();
+  await look();
+  expect(await drift()).toEqual([]);
+  expect(reports('drift')).toHaveLength(2);
+  for (let n = 0; n < 3; n++) await backUp();
+  expect(readdirSync(agent.backups).filter((name) => /^app_.*\d\.sql\.gz$/.test(name))).toHaveLength(2);
+  await look();
+  expect(await drift()).toEqual([]);
+  expect(reports('drift')).toHaveLength(2);
+  now += 24 * hour;
+  await look();
+  expect(reports('drift')).toHaveLength(4);
+  expect(said).toEqual([]);
+});
+
+test('deleted, added, resized and written again: each is told within one pass, and the good one makes it whole', async () => {
+  const [gone, changed] = [await backUp(), await backUp()];
+  await look();
+  rmSync(at(gone));
+  const flipped = Buffer.from('not the dump');
+  const { sealed } =
+    host.journal.madeOf(host.databaseIdOf(app()), 9).find(({ detail }) => detail.sealed?.objectName === changed)
+      ?.detail ?? {};
+  writeFileSync(at(changed), Buffer.concat([flipped, Buffer.alloc((sealed?.bytes ?? 0) - flipped.length)]));
+  utimesSync(at(changed), new Date(), new Date(Date.now() + 60_000));
+  writeFileSync(at('notes.txt'), 'mine');
+  await look();
+  expect(await drift()).toEqual(
+    expect.arrayContaining([
+      ['missing', gone],
+      ['changed', changed],
+      ['foreign', 'notes.txt'],
+    ]),
+  );
+  expect(await findings()).toMatchObject({ [gone]: 'missing', [changed]: 'corrupt' });
+  expect(reports('copy').map(({ key, state }) => [key, state])).toEqual(
+    expect.arrayContaining([
+      [gone, 'missing'],
+      [changed, 'corrupt'],
+    ]),
+  );
+  expect(said).toHaveLength(3);
+  await new CopyKeeper(host, { info: () => undefined, warn: () => undefined, error: () => undefined }).look(signal);
+  await look();
+  expect(await drift()).toEqual([['foreign', 'notes.txt']]);
+  expect(await findings()).toEqual({});
+  expect(said).toHaveLength(3);
+});
+
+test('a copy of another size is corrupt; one that is back is stored again', async () => {
+  const [short, away] = [await backUp(), await backUp()];
+  await look();
+  writeFileSync(at(short), 'short');
+  renameSync(at(away), at('.away'));
+  await look();
+  expect(await findings()).toMatchObject({ [short]: 'corrupt', [away]: 'missing' });
+  renameSync(at('.away'), at(away));
+  await look();
+  expect(await findings()).toMatchObject({ [away]: 'stored' });
+  expect(await drift()).toEqual([['resized', short]]);
+});
+
+test('of a directory that nobody says is this database’s, as where a disk is not mounted, no copy is taken for gone', async () => {
+  const made = await backUp();
+  await look();
+  const moved = `${agent.backups}-away`;
+  renameSync(agent.backups, moved);
+  await look();
+  expect(await findings()).toEqual({});
+  expect(await drift()).toEqual([['missing', 'strideiq-owner.json']]);
+  expect(said.at(-1)).toMatch(/is its disk mounted\?/);
+  if (existsSync(agent.backups)) rmSync(agent.backups, { recursive: true });
+  renameSync(moved, agent.backups);
+  await look();
+  expect(await drift()).toEqual([]);
+  expect(await findings()).not.toMatchObject({ [made]: 'missing' });
+});
+
+test('looks at each store once an hour, also after a restart', async () => {
+  await backUp();
+  await look();
+  writeFileSync(at('notes.txt'), 'mine');
+  await watcher.look(signal);
+  now += hour / 2;
+  await new StoreWatcher(host, { info: () => undefined, warn: () => undefined, error: () => undefined }).look(signal);
+  expect(await drift()).toEqual([]);
+  now += hour / 2;
+  await watcher.look(signal);
+  expect(await drift()).toEqual([['foreign', 'notes.txt']]);
+});

@@ -1,0 +1,243 @@
+import {
+  driftOf,
+  fixedNames,
+  paragraphOf,
+  parseBackupName,
+  type Drift,
+  type ExpectedCopy,
+  type RetainedCopy,
+} from '@strideiq/core';
+import { mostReportedDrift } from '@strideiq/protocol';
+import { sourceOf } from '../backups/resolve-reference.ts';
+import type { Host } from '../compose.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { Events } from '../daemon/events.ts';
+import type { Run, SealedBackup } from '../journal/schema.ts';
+import { StoreRetention } from '../retention/store-retention.ts';
+import { inTime } from '../stores/in-time.ts';
+import type { OpenedStore } from '../stores/opened-store.ts';
+import { ownsPrefix } from '../stores/prefix-owner.ts';
+import { reportCopy } from '../verify/report-copy.ts';
+import { verifyCopy } from '../verify/verify-copy.ts';
+
+/** How often a store is compared with what this host knows. */
+const everyMs = 3_600_000;
+/** Further back nothing is compared: each is listed and judged. */
+const mostBackups = 500;
+
+/** A copy that this host has stored. */
+interface StoredCopy {
+  dumpKey: string;
+  backupId: string;
+  sealed: SealedBackup;
+}
+
+interface Place {
+  host: Host;
+  database: DatabaseConfiguration;
+  databaseId: string;
+  opened: OpenedStore;
+}
+
+/**
+ * Compares each store with what this host knows to be in it, hourly: a copy that is gone or has another size is found so, and
+ * made again from a good one where there is one; one in a directory that was written again is read back.
+ */
+export class StoreWatcher {
+  readonly #host: Host;
+  readonly #events: Events;
+  /** Stores that could not be looked into, and when that is tried again. */
+  readonly #resting = new Map<string, number>();
+
+  constructor(host: Host, events: Events) {
+    this.#host = host;
+    this.#events = events;
+  }
+
+  /** To be called each minute or so. Rejects with the signal's reason alone. */
+  async look(signal: AbortSignal): Promise<void> {
+    for (const database of Object.values(this.#host.configuration.databases)) {
+      const host = this.#host.forWork(signal);
+      try {
+        const databaseId = host.databaseIdOf(database);
+        for (const opened of await host.storesOf(database)) {
+          if (this.#isDue(opened)) await this.#orSaid({ host, database, databaseId, opened }, signal);
+          signal.throwIfAborted();
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#events.warn(`the stores of ${database.name} could not be looked into: ${paragraphOf(error)}`);
+      } finally {
+        host.close();
+      }
+    }
+  }
+
+  #isDue({ store }: OpenedStore): boolean {
+    const now = this.#host.surroundings.now();
+    const lookedAt = this.#host.journal.surveys.of(store.storeId)?.lookedAt ?? Number.NEGATIVE_INFINITY;
+    const rests = this.#resting.get(store.storeId) ?? Number.NEGATIVE_INFINITY;
+    // A clock that was set back does not make anything wait for longer.
+    return (now - lookedAt >= everyMs || now < lookedAt) && (now >= rests || rests - now > everyMs);
+  }
+
+  async #orSaid(place: Place, signal: AbortSignal): Promise<void> {
+    const { opened, database } = place;
+    const { store, name } = opened;
+    try {
+      await this.#compare(place, signal);
+      this.#resting.delete(store.storeId);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#resting.set(store.storeId, this.#host.surroundings.now() + everyMs);
+      this.#events.warn(
+        `${name} of ${database.name} could not be compared with what is known of it: ${paragraphOf(error)}`,
+      );
+    }
+  }
+
+  async #compare(place: Place, signal: AbortSignal): Promise<void> {
+    const { host, database, databaseId, opened } = place;
+    const { journal, surroundings } = host;
+    const { storeId } = opened.store;
+    const before = journal.surveys.of(storeId);
+    // Read before the listing, so that nothing is missed that came meanwhile.
+    const stored = storedIn(journal.madeOf(databaseId, mostBackups), storeId);
+    const known = new Set(journal.sealedOf(databaseId).keys());
+    const found = await inTime(
+      this.#found(place, { stored, known, dates: before?.dates ?? {} }),
+      opened,
+      database.dump.stallLimitMs,
+      signal,
+    );
+    await this.#act(place, found, stored, signal);
+    for (const { kind, key, text } of found.drift) {
+      if (!before?.items.some((each) => each.kind === kind && each.key === key))
+        this.#events.warn(`${opened.name} of ${database.name}: ${text}`);
+    }
+    const items = found.drift.slice(0, mostReportedDrift);
+    journal.surveys.note(databaseId, { storeId, lookedAt: surroundings.now(), items, dates: found.dates });
+  }
+
+  async #found(
+    { host, database, databaseId, opened }: Place,
+    {
+      stored,
+      known,
+      dates,
+    }: { stored: readonly StoredCopy[]; known: ReadonlySet<string>; dates: Record<string, number> },
+  ): Promise<Found> {
+    const listed = await Array.fromAsync(opened.store.list());
+    if (stored.length > 0 && opened.kind === 'directory' && !(await ownsPrefix(opened, databaseId))) {
+      const text = `${opened.store.location} does not say any more that it is this database's: is its disk mounted? Nothing in it was compared.`;
+      return { drift: [{ kind: 'missing', key: fixedNames.owner, text }], dates, back: [] };
+    }
+    const objects = listed.map(({ key, sizeBytes, modifiedAt }) => ({
+      key,
+      sizeBytes,
+      modifiedAt: modifiedAt.getTime(),
+    }));
+    const byKey = new Map(objects.map((object) => [object.key, object]));
+    const gone = stored.filter(({ dumpKey }) => !byKey.has(dumpKey));
+    const removed = await removedFrom(host, database, opened, gone);
+    const expected = stored
+      .filter(({ dumpKey }) => !removed.has(dumpKey))
+      .map(({ dumpKey, sealed }): ExpectedCopy => ({
+        key: dumpKey,
+        sizeBytes: sealed.bytes,
+        modifiedAt: dates[dumpKey] ?? null,
+      }));
+    const drift = driftOf({ now: host.surroundings.now(), objects, expected, known });
+    const differing = new Set(drift.map(({ key }) => key));
+    const firstDates = expected.flatMap(({ key, modifiedAt }): [string, number][] => {
+      const date = modifiedAt ?? byKey.get(key)?.modifiedAt;
+      return date === undefined || !byKey.has(key) ? [] : [[key, date]];
+    });
+    return {
+      drift,
+      dates: Object.fromEntries(firstDates),
+      back: expected.flatMap(({ key }) => (differing.has(key) ? [] : [key])),
+    };
+  }
+
+  /** What was found of copies is written down as reading them back would. */
+  async #act(
+    { host, databaseId, opened }: Place,
+    found: Found,
+    stored: readonly StoredCopy[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { journal, key: signingKey } = host;
+    const { storeId } = opened.store;
+    const findings = journal.foundIn(storeId);
+    const byKey = new Map(stored.map((copy) => [copy.dumpKey, copy]));
+    const note = (
+      { dumpKey, backupId, sealed }: StoredCopy,
+      state: 'missing' | 'corrupt' | 'stored',
+      problems: string[],
+    ) => {
+      if (findings.get(dumpKey) === state) return;
+      const size = state === 'stored' ? { sizeBytes: sealed.bytes } : {};
+      journal.found({ databaseId, backupId, storeId, key: dumpKey, state, problems, ...size });
+    };
+    for (const { kind, key, text } of found.drift) {
+      const copy = byKey.get(key);
+      if (!copy) continue;
+      if (kind === 'missing') note(copy, 'missing', [text]);
+      if (kind === 'resized') note(copy, 'corrupt', [text]);
+      if (kind !== 'changed' || opened.kind !== 'directory') continue;
+      const source = { ...(await sourceOf(opened, key)), databaseId };
+      const verification = await verifyCopy(source, { key: signingKey, journal, progress: () => undefined, signal });
+      reportCopy(
+        journal,
+        { databaseId, backupId: copy.backupId, manifest: source.found?.manifest },
+        verification,
+        opened,
+      );
+      // What it is now is known.
+      delete found.dates[key];
+    }
+    for (const key of found.back) {
+      const copy = byKey.get(key);
+      if (copy && findings.get(key) === 'missing') note(copy, 'stored', []);
+    }
+  }
+}
+
+interface Found {
+  drift: Drift[];
+  /** First dates of the copies that are there. */
+  dates: Record<string, number>;
+  /** Keys of copies that are as they should be. */
+  back: string[];
+}
+
+function storedIn(made: readonly Run[], storeId: string): StoredCopy[] {
+  return made.flatMap(({ detail: { backupId, sealed, copies = [] } }) => {
+    const own = copies.find((copy) => copy.storeId === storeId && 'state' in copy && copy.state === 'stored');
+    return own && sealed && backupId !== undefined ? [{ dumpKey: sealed.objectName, backupId, sealed }] : [];
+  });
+}
+
+/** Of copies that are gone those that retention has removed: it would not keep them, were they there. */
+async function removedFrom(
+  host: Host,
+  database: DatabaseConfiguration,
+  opened: OpenedStore,
+  gone: readonly StoredCopy[],
+): Promise<Set<string>> {
+  if (gone.length === 0) return new Set();
+  const retention = new StoreRetention(host, database, opened);
+  const asGood = gone.flatMap(({ dumpKey, sealed }): RetainedCopy[] => {
+    const parsed = parseBackupName(dumpKey);
+    if (!parsed) return [];
+    const { bytes: sizeBytes, safety = false } = sealed;
+    return [{ backupId: parsed.names.stem, at: parsed.at.getTime(), state: 'good', safety, sizeBytes }];
+  });
+  const stems = new Set(asGood.map(({ backupId }) => backupId));
+  const there = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
+  const kept = new Set(retention.plan([...there, ...asGood]).keep.map(({ backupId }) => backupId));
+  return new Set(
+    gone.flatMap(({ dumpKey }) => (kept.has(parseBackupName(dumpKey)?.names.stem ?? '') ? [] : [dumpKey])),
+  );
+}

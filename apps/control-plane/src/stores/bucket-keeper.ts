@@ -1,0 +1,199 @@
+import { paragraphOf, type Drift } from '@strideiq/core';
+import type { Store } from '@strideiq/storage';
+import { and, eq } from 'drizzle-orm';
+import { setImmediate } from 'node:timers/promises';
+import type { Catalog } from '../catalog/open-catalog.ts';
+import { databases, stores } from '../catalog/schema.ts';
+import type { OpenOwnStore, StoreRow } from '../copies/own-stores.ts';
+import { copiesBefore, recordDrift } from '../drift/record-drift.ts';
+import type { Log } from '../log.ts';
+import { planStore } from '../retention/plan-store.ts';
+import { removeCopies, type RemovedCopies } from '../retention/remove-copies.ts';
+import { listingOf, type Listing } from './listing.ts';
+
+export interface BucketKeeperParts {
+  catalog: Catalog;
+  now: () => number;
+  openOwnStore: OpenOwnStore;
+  log: Log;
+}
+
+/** After a start agents first tell what has happened meanwhile. */
+const firstAfterMs = 15 * 60_000;
+const everyMs = 3_600_000;
+/** An upload that began longer ago will not come to its end any more. */
+const unfinishedMs = 24 * 3_600_000;
+/** One bucket is not to hold up the others for longer. */
+const longestMs = 15 * 60_000;
+
+/** What became of one bucket. */
+export interface KeptBucket {
+  storeId: string;
+  name: string;
+  /** Undefined where it was not looked into. */
+  drift?: Drift[];
+  /** Why nothing was removed, where somebody has to act first. */
+  waits?: string;
+  outcome?: RemovedCopies;
+}
+
+/** What is to be removed beside what goes by itself. */
+export interface Approval {
+  /** Ids of backups that somebody has looked at. */
+  backupIds: readonly string[];
+  /** Who: an API key's id. */
+  actor: string;
+}
+
+/**
+ * Looks after the buckets that the control plane has credentials for, hourly: compares each with the catalog, ends uploads
+ * that were left over, and carries retention out. Directories are their agents'. What a host names no more is left alone.
+ */
+export class BucketKeeper {
+  readonly #parts: BucketKeeperParts;
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: BucketKeeperParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#in(firstAfterMs);
+  }
+
+  #in(ms: number): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#timer = setTimeout(() => void this.keepAll().finally(() => this.#in(everyMs)), ms);
+    this.#timer.unref();
+  }
+
+  /** All databases, one after another. Never rejects. */
+  async keepAll(): Promise<void> {
+    const { catalog, log } = this.#parts;
+    try {
+      const ids = catalog.select({ id: databases.id }).from(databases).where(eq(databases.declared, true)).all();
+      for (const { id } of ids) {
+        if (this.#stopping.signal.aborted) return;
+        await this.keep(id);
+        await setImmediate();
+      }
+    } catch (error) {
+      log.error({ err: error }, `buckets were not looked after: ${paragraphOf(error)}`);
+    }
+  }
+
+  /**
+   * The buckets of one database now, one database after another, whoever asks.
+   * @param approval what goes also where much goes at once; left out: what goes by itself alone
+   */
+  async keep(databaseId: string, approval?: Approval): Promise<KeptBucket[]> {
+    return this.#inTurn(databaseId, async (store) => this.#keep(store, approval));
+  }
+
+  /** Only compares them with the catalog. */
+  async look(databaseId: string): Promise<KeptBucket[]> {
+    return this.#inTurn(databaseId, async (store) => this.#look(store));
+  }
+
+  async #inTurn(databaseId: string, work: (store: StoreRow) => Promise<KeptBucket>): Promise<KeptBucket[]> {
+    const all = this.#working.then(async () => {
+      const kept: KeptBucket[] = [];
+      for (const store of this.#bucketsOf(databaseId)) {
+        if (this.#stopping.signal.aborted) break;
+        kept.push(await this.#orProblem(store, work));
+      }
+      return kept;
+    });
+    this.#working = all.catch(() => undefined);
+    return all;
+  }
+
+  #bucketsOf(databaseId: string): StoreRow[] {
+    const own = and(eq(stores.databaseId, databaseId), eq(stores.type, 's3'), eq(stores.declared, true));
+    return this.#parts.catalog.select().from(stores).where(own).all();
+  }
+
+  /** One bucket that cannot be reached keeps no other from being looked after. */
+  async #orProblem(store: StoreRow, work: (store: StoreRow) => Promise<KeptBucket>): Promise<KeptBucket> {
+    const { log } = this.#parts;
+    const about = { databaseId: store.databaseId, storeId: store.id };
+    try {
+      const kept = await work(store);
+      const { removed = [], locked = [], problems = [] } = kept.outcome ?? {};
+      if (removed.length > 0) log.info(about, `retention removed ${removed.length} copies from ${store.name}`);
+      if (locked.length > 0) log.info(about, `Object Lock keeps ${locked.length} copies in ${store.name} for now`);
+      for (const problem of problems) log.warn(about, `retention in ${store.name}: ${problem}`);
+      if (kept.waits !== undefined) log.warn(about, `retention in ${store.name} waits: ${kept.waits}`);
+      return kept;
+    } catch (error) {
+      const waits = paragraphOf(error);
+      if (!this.#stopping.signal.aborted) log.warn(about, `${store.name} could not be looked after: ${waits}`);
+      return { storeId: store.id, name: store.name, waits };
+    }
+  }
+
+  async #keep(row: StoreRow, approval: Approval | undefined): Promise<KeptBucket> {
+    const looked = await this.#withStore(row, async (opened, signal) => {
+      const listing = await this.#compare(row, opened, signal);
+      const { catalog, now } = this.#parts;
+      const { plan, waits } = planStore(catalog, row, now(), listing.objects);
+      if (plan.remove.length === 0) return { drift: listing.drift, ...(waits === undefined ? {} : { waits }) };
+      if (waits !== undefined && !approval) return { drift: listing.drift, waits };
+      const only = waits === undefined && !approval ? undefined : (approval?.backupIds ?? []);
+      const actor = approval?.actor ?? 'retention';
+      const removal = { store: row, opened, listing: listing.objects, only, actor, signal };
+      return { drift: listing.drift, outcome: await removeCopies(this.#parts, removal) };
+    });
+    return { storeId: row.id, name: row.name, ...looked };
+  }
+
+  async #look(row: StoreRow): Promise<KeptBucket> {
+    const looked = await this.#withStore(row, async (opened, signal) => {
+      const { drift } = await this.#compare(row, opened, signal);
+      return { drift };
+    });
+    return { storeId: row.id, name: row.name, ...looked };
+  }
+
+  async #withStore<T>(
+    row: StoreRow,
+    work: (opened: Store, signal: AbortSignal) => Promise<T>,
+  ): Promise<T | { waits: string }> {
+    const opened = await this.#parts.openOwnStore(row);
+    if (!opened) return { waits: 'the control plane has no credentials for it (stores in its configuration)' };
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(longestMs)]);
+    return work(opened, signal);
+  }
+
+  async #compare(row: StoreRow, opened: Store, signal: AbortSignal): Promise<{ objects: Listing; drift: Drift[] }> {
+    const { catalog, now } = this.#parts;
+    const before = copiesBefore(catalog, row.id);
+    const objects = await listingOf(opened, signal);
+    await this.#endUnfinished(row, opened, signal);
+    const drift = catalog.transaction(
+      (tx) => recordDrift(tx, { storeId: row.id, before, listing: objects, now: now() }),
+      { behavior: 'immediate' },
+    );
+    return { objects, drift };
+  }
+
+  async #endUnfinished(row: StoreRow, opened: Store, signal: AbortSignal): Promise<void> {
+    const { now, log } = this.#parts;
+    for await (const { key, startedAt, discard } of opened.unfinished()) {
+      signal.throwIfAborted();
+      if (startedAt.getTime() > now() - unfinishedMs) continue;
+      await discard();
+      const about = { databaseId: row.databaseId, storeId: row.id };
+      log.info(about, `an upload of ${key} into ${row.name} that was left since ${startedAt.toISOString()} was ended`);
+    }
+  }
+
+  /** What is under way ends with the step that it is at. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('the control plane stops'));
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+}
