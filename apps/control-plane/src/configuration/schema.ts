@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { listenSchema } from './listen.ts';
 
-/** A bucket that the control plane reaches itself, to give out URLs for what is in it. */
+/** A bucket that the control plane reaches itself: to look after it, and to give out URLs for what is in it. */
 const ownStoreSchema = z.strictObject({
   bucket: z
     .string()
@@ -80,7 +80,9 @@ export const controlPlaneFileSchema = z.strictObject({
   stores: z
     .array(ownStoreSchema)
     .default([])
-    .describe('Buckets that the control plane reaches by credentials of its own.'),
+    .describe(
+      'Buckets that the control plane looks after, by credentials of its own: retention, and what differs from the catalog.',
+    ),
 });
 
 /** What the control plane was told, checked, with every default in its place. */
