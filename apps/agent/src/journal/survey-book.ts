@@ -28,8 +28,9 @@ export class SurveyBook {
     this.#db.transaction(
       () => {
         const before = this.of(storeId);
-        const isNews = !before || !isSame(before.items, items) || lookedAt - before.toldAt >= toldForMs;
-        const toldAt = isNews ? lookedAt : before.toldAt;
+        // That nothing differs from the beginning can wait.
+        const isNews = !isSame(before?.items ?? [], items) || lookedAt - (before?.toldAt ?? lookedAt) >= toldForMs;
+        const toldAt = isNews || !before ? lookedAt : before.toldAt;
         const known = { lookedAt, toldAt, items, dates };
         this.#db
           .insert(surveys)
