@@ -138,9 +138,23 @@ export function planRetention(input: RetentionInput): RetentionPlan {
 
 /**
  * Whether so much would go at once that a person has to look first: more than a third of what the store holds of the
- * database, and more than the few that a small count turns over.
+ * database, and more than the few that a small count turns over. What piled up in a pause that was shorter than the window
+ * of days is no such thing: day by day it would have gone as well, and nobody may be there to look.
  */
-export function isMassRemoval({ keep, remove }: RetentionPlan): boolean {
+export function isMassRemoval(plan: RetentionPlan, input: RetentionInput): boolean {
+  const { days } = input.rules;
+  if (!isMuch(plan) || days === undefined) return isMuch(plan);
+  const [newest, ...earlier] = input.copies
+    .filter(({ state, safety, at }) => state !== 'bad' && !safety && at <= input.now + clockToleranceMs)
+    .toSorted(newestFirst);
+  if (!newest) return true;
+  // Planned as of a backup before the pause hardly anything goes; with rules that have become narrower as much as now.
+  const asOf = (moment: number) =>
+    planRetention({ ...input, now: moment, copies: input.copies.filter(({ at }) => at <= moment) });
+  return !earlier.some(({ at }) => at > newest.at - days * dayMs && !isMuch(asOf(at)));
+}
+
+function isMuch({ keep, remove }: RetentionPlan): boolean {
   return remove.length > 2 && remove.length * 3 > keep.length + remove.length;
 }
 

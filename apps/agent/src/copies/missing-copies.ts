@@ -1,4 +1,4 @@
-import { parseBackupName, type BackupNames, type RetainedCopy } from '@strideiq/core';
+import { parseBackupName, planRetention, type BackupNames, type RetainedCopy } from '@strideiq/core';
 import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -98,7 +98,8 @@ export class MissingCopies {
       const { bytes: sizeBytes, safety = false } = sealed;
       return { backupId: names.stem, at, state: 'good', safety, sizeBytes };
     });
-    return new Set(retention.plan([...others, ...asGood]).keep.map(({ backupId }) => backupId));
+    const { keep } = planRetention(retention.inputOf([...others, ...asGood]));
+    return new Set(keep.map(({ backupId }) => backupId));
   }
 
   /** Of the stores that should have it those that do: retention may have removed it there since. */

@@ -1,4 +1,4 @@
-import { paragraphOf, type RetentionPlan } from '@strideiq/core';
+import { isMassRemoval, paragraphOf, planRetention, type RetentionPlan } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { inTime } from '../stores/in-time.ts';
@@ -9,6 +9,8 @@ import { StoreRetention } from './store-retention.ts';
 export interface StorePlan {
   opened: OpenedStore;
   plan: RetentionPlan;
+  /** More would go at once than retention removes from day to day. */
+  isMass: boolean;
   /** Why nothing was planned for it, where nothing was. */
   problem?: string;
 }
@@ -42,9 +44,11 @@ export async function planCopies(
         const retention = new StoreRetention(host, database, opened, usualDays);
         // A mount that is dead never answers, and is not to hold up the next backup.
         const copies = await inTime(retention.copies(), opened, database.dump.stallLimitMs);
-        return { opened, plan: retention.plan(copies) };
+        const input = retention.inputOf(copies);
+        const plan = planRetention(input);
+        return { opened, plan, isMass: isMassRemoval(plan, input) };
       } catch (error) {
-        return { opened, plan: { keep: [], remove: [] }, problem: paragraphOf(error) };
+        return { opened, plan: { keep: [], remove: [] }, isMass: false, problem: paragraphOf(error) };
       }
     }),
   );

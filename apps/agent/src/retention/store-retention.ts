@@ -1,4 +1,4 @@
-import { codeOf, planRetention, usualRetention, type RetainedCopy, type RetentionPlan } from '@strideiq/core';
+import { codeOf, usualRetention, type RetainedCopy, type RetentionInput } from '@strideiq/core';
 import { findBackups, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -43,14 +43,15 @@ export class StoreRetention {
     return copies.filter((copy) => copy !== undefined);
   }
 
-  plan(copies: readonly RetainedCopy[]): RetentionPlan {
+  /** What there is to plan by. */
+  inputOf(copies: readonly RetainedCopy[]): RetentionInput {
     const { retention, timezone } = this.#database;
     const { name, kind } = this.#opened;
     const usual = this.#days === undefined ? usualRetention[kind] : { days: this.#days };
     const rules = retention[name] ?? usual;
     const { configuration, surroundings } = this.#host;
     const least = kind === 'directory' ? configuration.minimumLocalCopies : 1;
-    return planRetention({ now: surroundings.now(), copies, rules, pins: [], least, timezone });
+    return { now: surroundings.now(), copies, rules, pins: [], least, timezone };
   }
 }
 
