@@ -152,6 +152,8 @@ export const copies = sqliteTable(
     errorCode: text('error_code'),
     error: text('error'),
     changedAt: integer('changed_at').notNull(),
+    /** Since when it is in its state, as its host said; never later than we heard of it. */
+    hostSince: integer('host_since'),
   },
   (table) => [primaryKey({ columns: [table.backupId, table.storeId] }), index('copies_by_store').on(table.storeId)],
 );

@@ -26,6 +26,8 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
     key,
     state: to,
     changedAt: now,
+    // Found again as it was, it is so for as long as before.
+    ...(known?.state === to ? {} : { hostSince: Math.min(hostAt, now) }),
     ...(sizeBytes === undefined ? {} : { sizeBytes }),
     // When it was read back, not when we heard of it; a host whose clock is ahead does not make it newer than now.
     ...(state === 'verified' ? { verifiedAt: Math.min(hostAt, now) } : {}),
