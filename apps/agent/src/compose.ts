@@ -25,6 +25,7 @@ import { Commands } from './commands/commands.ts';
 import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
+import { JournalKeeper } from './daemon/journal-keeper.ts';
 import { isEnrolled } from './enrolment/credential.ts';
 import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
@@ -223,9 +224,9 @@ export class Host {
     };
   }
 
-  /** Lets go of reports that nobody will ask for again: a host that no daemon runs on does it when it has work to do. */
-  pruneReports(): void {
-    this.journal.outbox.prune(isEnrolled(this.configuration.stateDir));
+  /** See `Journal.prune`: a host that no daemon runs on does it when it has work to do. */
+  pruneJournal(): { shortened: number } {
+    return this.journal.prune(isEnrolled(this.configuration.stateDir));
   }
 
   close(): void {
@@ -269,7 +270,8 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
           secrets,
           random: Math.random,
         });
-  return new Daemon({ journal, link, commands, scheduler, copies: new CopyKeeper(host, events), events });
+  const copies = new CopyKeeper(host, events);
+  return new Daemon({ link, commands, scheduler, copies, journal: new JournalKeeper(host, events), events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

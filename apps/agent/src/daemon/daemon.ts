@@ -3,12 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../backup/within.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { CopyKeeper } from '../copies/copy-keeper.ts';
-import type { Journal } from '../journal/journal.ts';
 import type { Link } from '../link/link.ts';
 import type { Scheduler } from '../schedule/scheduler.ts';
 import type { Events } from './events.ts';
+import type { JournalKeeper } from './journal-keeper.ts';
 
-/** How often what could not be cleared is tried again, and what nobody asks for any more is let go of. */
+/** How often what could not be cleared is tried again. */
 const careEveryMs = 60_000;
 
 /** How often it is seen whether a command that waits has become too old. */
@@ -20,11 +20,14 @@ const lookEveryMs = 1_000;
 /** How often it is seen whether a copy is missing that can be made now. */
 const copiesEveryMs = 60_000;
 
+/** How often it is seen whether the day is over on which the journal was made smaller. */
+const journalEveryMs = 60_000;
+
 /** How long the last reports are waited for when the daemon stops. */
 const lastWordsMs = 5_000;
 
 export interface DaemonParts {
-  journal: Journal;
+  journal: Pick<JournalKeeper, 'look'>;
   /** Left out where there is no control plane. */
   link: Link | undefined;
   commands: Commands;
@@ -46,7 +49,7 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events, scheduler, copies } = this.#parts;
+    const { link, commands, events, scheduler, copies, journal } = this.#parts;
     const over = new AbortController();
     scheduler.begin();
     const loops = [
@@ -55,6 +58,7 @@ export class Daemon {
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
       this.#every(copiesEveryMs, stop, async () => within(copies.look(stop), { signal: stop })),
+      this.#every(journalEveryMs, stop, async () => within(journal.look(stop), { signal: stop })),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);
@@ -66,9 +70,7 @@ export class Daemon {
   }
 
   async #care(): Promise<void> {
-    const { journal, commands, link } = this.#parts;
-    journal.outbox.prune(link !== undefined);
-    journal.commands.prune();
+    const { commands } = this.#parts;
     commands.resume();
     await commands.queue.clearIdle();
   }
