@@ -3,6 +3,7 @@ import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { CopyOutcome, Run, SealedBackup } from '../journal/schema.ts';
+import { mostBackups } from '../retention/most-backups.ts';
 import { StoreRetention } from '../retention/store-retention.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
@@ -20,9 +21,6 @@ export interface MissingCopy {
   /** Directories first. */
   from: readonly OpenedStore[];
 }
-
-/** Further back nothing is made up for: each is listed and judged. */
-const mostBackups = 500;
 
 /** What copies are missing of one database, store by store. */
 export class MissingCopies {
