@@ -228,7 +228,7 @@ export class Journal {
       const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome => {
         if (copy.storeId !== storeId) return copy;
         const { store, location, dumpKey } = copy;
-        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes };
+        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes, madeAt: this.#now() };
       });
       this.describe(runId, { copies });
       this.#db

@@ -38,6 +38,18 @@ export function awaitedCopies(
   });
 }
 
+/** Names of backups, without an end, of which another store got its copy later: they stayed for that, and go then however many. */
+export function noLongerAwaited(
+  host: Host,
+  database: DatabaseConfiguration,
+  { store: { storeId } }: OpenedStore,
+): ReadonlySet<string | undefined> {
+  const made = host.journal.madeOf(host.databaseIdOf(database), mostBackups);
+  const gotLater = ({ detail: { copies = [] } }: Run) =>
+    copies.some((copy) => copy.storeId !== storeId && 'state' in copy && copy.madeAt !== undefined);
+  return new Set(made.filter(gotLater).map(stemOf));
+}
+
 function stemOf({ detail: { sealed } }: Run): string | undefined {
   return sealed && parseBackupName(sealed.objectName)?.names.stem;
 }

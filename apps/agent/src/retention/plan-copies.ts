@@ -3,7 +3,7 @@ import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
-import { awaitedCopies } from './awaited-copies.ts';
+import { awaitedCopies, noLongerAwaited } from './awaited-copies.ts';
 import { StoreRetention } from './store-retention.ts';
 
 /** What of a database's copies in one store stays, and what goes. */
@@ -45,9 +45,14 @@ export async function planCopies(
         const retention = new StoreRetention(host, database, opened, usualDays);
         // A mount that is dead never answers, and is not to hold up the next backup.
         const copies = await inTime(retention.copies(), opened, database.dump.stallLimitMs);
-        const input = retention.inputOf(copies, awaitedCopies(host, database, stores, opened));
-        const plan = planRetention(input);
-        return { opened, plan, isMass: isMassRemoval(plan, input) };
+        const pins = awaitedCopies(host, database, stores, opened);
+        const waited = noLongerAwaited(host, database, opened);
+        const counted = retention.inputOf(
+          copies.filter(({ backupId }) => !waited.has(backupId)),
+          pins,
+        );
+        const isMass = isMassRemoval(planRetention(counted), counted);
+        return { opened, plan: planRetention(retention.inputOf(copies, pins)), isMass };
       } catch (error) {
         return { opened, plan: { keep: [], remove: [] }, isMass: false, problem: paragraphOf(error) };
       }

@@ -297,4 +297,22 @@ describe('while another store lacks them', () => {
     }
     expect((await planOfLocal()).remove.map(({ backupId }) => backupId)).toEqual([3, 2].map(stemOf));
   });
+
+  test('and then they go by themselves, however many have been waiting', async () => {
+    await openWith({ local: { count: 2 }, other: { days: 30 } });
+    for (const days of nightly(12)) made(days, days > 9 ? 'stored' : 'failed');
+    const isMass = async () => (await planCopies(host, database())).find(({ opened }) => opened.name === 'local')?.isMass;
+    const [, storeId = ''] = storeIds.find(([name]) => name === 'other') ?? [];
+    for (const { id, detail } of host.journal.madeOf(agent.databaseId(), 20)) {
+      const copy = detail.copies?.find((each) => each.storeId === storeId);
+      if (!copy || !('state' in copy) || copy.state === 'stored') continue;
+      const { backupId = '', sealed } = detail;
+      const key = sealed?.objectName ?? '';
+      host.journal.copyMade(id, { databaseId: agent.databaseId(), backupId, storeId, key, sizeBytes: 30 });
+    }
+    expect([(await planOfLocal()).remove.length, await isMass()]).toEqual([10, false]);
+    // What nothing was waiting for is still much at once.
+    for (const days of [12, 13, 14, 15]) made(days, 'stored');
+    expect([(await planOfLocal()).remove.length, await isMass()]).toEqual([14, true]);
+  });
 });
