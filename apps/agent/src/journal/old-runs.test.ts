@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hours, journalBackup, journalDeletion, storeIdOf, type JournalledBackup } from '../testing/hourly-host.ts';
+import {
+  hours,
+  journalBackup,
+  journalDeletion,
+  storeIdOf,
+  type JournalledBackup,
+} from '../testing/journalled-backup.ts';
 import { Journal } from './journal.ts';
 import { openJournal, type JournalDatabase } from './open-journal.ts';
 import type { Run } from './schema.ts';

@@ -34,7 +34,11 @@ export function awaitedCopies(
     const { keep } = planRetention(new StoreRetention(host, database, to).inputOf(made.flatMap(asGood)));
     return keep
       .filter(({ backupId }) => wanted.has(backupId))
-      .map(({ backupId }) => ({ backupId, reason: `${to.name} does not have it yet, and gets it from here`, until: null }));
+      .map(({ backupId }) => ({
+        backupId,
+        reason: `${to.name} does not have it yet, and gets it from here`,
+        until: null,
+      }));
   });
 }
 

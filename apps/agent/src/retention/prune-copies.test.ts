@@ -255,7 +255,10 @@ describe('while another store lacks them', () => {
       sealedBackupOf(manifest, 'ab'.repeat(32)),
     );
     const copies = storeIds.map(([store, storeId]) => ({
-      ...{ storeId, store, location: '', dumpKey: `${stem}.sql.gz` },
+      storeId,
+      store,
+      location: '',
+      dumpKey: `${stem}.sql.gz`,
       state: store === 'local' ? ('stored' as const) : elsewhere,
     }));
     journal.finish(runId, 'succeeded', { copies });
@@ -301,7 +304,8 @@ describe('while another store lacks them', () => {
   test('and then they go by themselves, however many have been waiting', async () => {
     await openWith({ local: { count: 2 }, other: { days: 30 } });
     for (const days of nightly(12)) made(days, days > 9 ? 'stored' : 'failed');
-    const isMass = async () => (await planCopies(host, database())).find(({ opened }) => opened.name === 'local')?.isMass;
+    const isMass = async () =>
+      (await planCopies(host, database())).find(({ opened }) => opened.name === 'local')?.isMass;
     const [, storeId = ''] = storeIds.find(([name]) => name === 'other') ?? [];
     for (const { id, detail } of host.journal.madeOf(agent.databaseId(), 20)) {
       const copy = detail.copies?.find((each) => each.storeId === storeId);
