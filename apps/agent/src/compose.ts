@@ -25,6 +25,7 @@ import { Commands } from './commands/commands.ts';
 import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
+import { JournalKeeper } from './daemon/journal-keeper.ts';
 import { isEnrolled } from './enrolment/credential.ts';
 import { StoreWatcher } from './drift/store-watcher.ts';
 import { AgentError } from './errors.ts';
@@ -231,9 +232,9 @@ export class Host {
     };
   }
 
-  /** Lets go of reports that nobody will ask for again: a host that no daemon runs on does it when it has work to do. */
-  pruneReports(): void {
-    this.journal.outbox.prune(isEnrolled(this.configuration.stateDir));
+  /** See `Journal.prune`: a host that no daemon runs on does it when it has work to do. */
+  pruneJournal(): { shortened: number } {
+    return this.journal.prune(isEnrolled(this.configuration.stateDir));
   }
 
   close(): void {
@@ -279,7 +280,8 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
         });
   const copies = new CopyKeeper(host, events);
   const stores = new StoreWatcher(host, events);
-  return new Daemon({ journal, link, commands, scheduler, copies, stores, events });
+  const keeper = new JournalKeeper(host, events);
+  return new Daemon({ link, commands, scheduler, copies, stores, journal: keeper, events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

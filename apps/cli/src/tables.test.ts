@@ -105,6 +105,7 @@ test('backups', () => {
     sizeBytes: 1,
     verifiedAt: at,
     error: null,
+    since: at,
     changedAt: at,
   };
   const backup: Backup = {
@@ -129,12 +130,14 @@ test('backups', () => {
     databaseBytes: 1,
     hasPrivileges: true,
     pin: null,
-    copies: [copy, { ...copy, store: 's3', state: 'corrupt' }],
+    copies: [copy, { ...copy, store: 's3', state: 'failed', error: { code: 'StoreFailed', text: 'It is\naway.' } }],
   };
-  const [, line] = backupsTable([backup]).split('\n');
+  const [, line, ...below] = backupsTable([backup]).split('\n');
   expect(line).toMatch(
-    /^2026-11-25 03:00:00 UTC +production\/app +app_20261125_030000 +1\.5 MB +1,234,567 +succeeded +local: verified, s3: corrupt +backup-1$/,
+    /^2026-11-25 03:00:00 UTC +production\/app +app_20261125_030000 +1\.5 MB +1,234,567 +succeeded +local: verified, s3: failed +backup-1$/,
   );
+  expect(below).toEqual(['', 'app_20261125_030000 in s3: failed since 2026-11-25 03:00:00 UTC: It is away.']);
+  expect(backupsTable([{ ...backup, copies: [copy] }]).split('\n')).toHaveLength(2);
 });
 
 test('runs', () => {

@@ -41,8 +41,9 @@ function keptAfterAll(rules: RetentionRules): { kept: string[]; made: number[]; 
       if (copy.backupId === corrupt && day > corrupt) return { ...copy, state: 'bad' };
       return copy.backupId === day && isSunday(day) ? { ...copy, state: 'verified' } : copy;
     });
-    const plan = planRetention({ now, copies, rules, pins: [], least: 1, timezone });
-    if (isMassRemoval(plan)) waited.push(day);
+    const input = { now, copies, rules, pins: [], least: 1, timezone };
+    const plan = planRetention(input);
+    if (isMassRemoval(plan, input)) waited.push(day);
     const gone = new Set(plan.remove.map(({ backupId }) => backupId));
     copies = copies.filter(({ backupId }) => !gone.has(backupId));
   }

@@ -6,6 +6,7 @@ import {
   type RetainedCopy,
   type RetentionInput,
   type RetentionPlan,
+  type RetentionRules,
 } from './retention.ts';
 
 const dayMs = 86_400_000;
@@ -137,13 +138,55 @@ describe('what is kept', () => {
   });
 });
 
-test('much at once waits for a person', () => {
-  const of = (keep: number, remove: number): RetentionPlan => ({
-    keep: Array.from({ length: keep }, (_, n) => ({ backupId: `k${n}`, reasons: ['x'] })),
-    remove: Array.from({ length: remove }, (_, n) => ({ backupId: `r${n}`, reason: 'x' })),
+describe('much at once', () => {
+  const isMass = (copies: RetainedCopy[], rules: RetentionRules) => {
+    const input = { now, copies, rules, pins: [], least: 1, timezone: 'UTC' };
+    return isMassRemoval(planRetention(input), input);
+  };
+
+  test('waits for a person: more than a third, and more than two', () => {
+    const ofNewest = (count: number, of: number) => isMass(nightly(of), { count });
+    expect([
+      ofNewest(20, 30),
+      ofNewest(19, 29),
+      ofNewest(1, 2),
+      ofNewest(1, 3),
+      ofNewest(1, 4),
+      isMass([], { count: 1 }),
+    ]).toEqual([false, true, false, false, true, false]);
+    // Rules that have become narrower.
+    expect([isMass(nightly(30), { days: 3 }), isMass(nightly(4), { days: 3 })]).toEqual([true, false]);
   });
-  const plans = [of(20, 10), of(19, 10), of(1, 1), of(1, 2), of(1, 3), of(0, 0)];
-  expect(plans.map((each) => isMassRemoval(each))).toEqual([false, true, false, false, true, false]);
+
+  test('does not, where it became old in a pause that was shorter than the window', () => {
+    const before = (days: number) =>
+      nightly(20).filter(({ at }) => at <= now - days * dayMs && at > now - (days + 7) * dayMs);
+    expect([2, 5, 6].map((pause) => isMass([...nightly(1), ...before(pause)], { days: 7 }))).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    // Whatever the clock says, of what was there almost nothing would be left.
+    expect([8, 12].map((pause) => isMass([...nightly(1), ...before(pause)], { days: 7 }))).toEqual([true, true]);
+    // It did not go at the first backup after the pause: something was read just then.
+    expect(isMass([...nightly(2), ...before(5)], { days: 7 })).toBe(false);
+  });
+
+  test('is so in small parts too, where it was not made up for', () => {
+    const copies = nightly(12);
+    const input = { now, copies, rules: { count: 10 }, pins: [], least: 1, timezone: 'UTC' };
+    const lately = [
+      { added: 0, removed: 0 },
+      { added: 0, removed: 1 },
+      { added: 0, removed: 4 },
+      { added: 4, removed: 4 },
+    ];
+    const isMass = lately.map((each) => isMassRemoval(planRetention(input), input, each));
+    expect(isMass).toEqual([false, false, true, false]);
+    // Nothing goes: nothing waits.
+    const all = { ...input, rules: { count: 12 } };
+    expect(isMassRemoval(planRetention(all), all, { added: 0, removed: 9 })).toBe(false);
+  });
 });
 
 const anyCopy = fc.record({

@@ -153,14 +153,35 @@ export interface Turnover {
 /**
  * Whether so much would go that a person has to look first: more than a third of what the store holds of the database, and
  * more than the few that a small count turns over. At once, or together with what went lately and was not made up for, so
- * that many small removals are not overlooked.
+ * that many small removals are not overlooked. What piled up in a pause that was shorter than the window of days is no such
+ * thing: day by day it would have gone as well, and nobody may be there to look.
  */
-export function isMassRemoval({ keep, remove }: RetentionPlan, lately: Turnover = { added: 0, removed: 0 }): boolean {
-  if (remove.length === 0) return false;
-  const isMass = (lost: number, of: number) => lost > 2 && lost * 3 > of;
-  const held = keep.length + remove.length;
-  const change = lately.removed - lately.added;
-  return isMass(remove.length, held) || isMass(remove.length + change, held + change);
+export function isMassRemoval(
+  plan: RetentionPlan,
+  input: RetentionInput,
+  lately: Turnover = { added: 0, removed: 0 },
+): boolean {
+  if (isMuch(plan)) return !isOfPause(input);
+  return plan.remove.length > 0 && isMuch(plan, lately.removed - lately.added);
+}
+
+function isOfPause(input: RetentionInput): boolean {
+  const { days } = input.rules;
+  if (days === undefined) return false;
+  const [newest, ...earlier] = input.copies
+    .filter(({ state, safety, at }) => state !== 'bad' && !safety && at <= input.now + clockToleranceMs)
+    .toSorted(newestFirst);
+  if (!newest) return false;
+  // Planned as of a backup before the pause hardly anything goes; with rules that have become narrower as much as now.
+  const asOf = (moment: number) =>
+    planRetention({ ...input, now: moment, copies: input.copies.filter(({ at }) => at <= moment) });
+  return earlier.some(({ at }) => at > newest.at - days * dayMs && !isMuch(asOf(at)));
+}
+
+/** @param more that went lately, less what came */
+function isMuch({ keep, remove }: RetentionPlan, more = 0): boolean {
+  const lost = remove.length + more;
+  return lost > 2 && lost * 3 > keep.length + remove.length + more;
 }
 
 function newestFirst(one: RetainedCopy, other: RetainedCopy): number {

@@ -1,7 +1,7 @@
 import { durationText } from '@strideiq/terminal';
 import { resolveReference } from '../backups/resolve-reference.ts';
+import { drillRequest } from '../drill/drill-request.ts';
 import { runDrill, type DrillOutcome } from '../drill/run-drill.ts';
-import { describeServer } from '../postgres/endpoint.ts';
 import { clearFirst } from './clear-first.ts';
 import { toastCompressionOf } from './restore.ts';
 import { databaseOf, type Command } from './run-command.ts';
@@ -20,29 +20,22 @@ export async function drill(command: Command, name: string | undefined, options:
   const database = databaseOf(host.configuration, name);
   const server = options.via === undefined ? database : databaseOf(host.configuration, options.via);
   await clearFirst(command, database);
-  const { journal, key, configuration } = host;
+  const { journal, key } = host;
   const { now, signal } = surroundings;
   const reference = options.backup ?? 'latest';
   const found = await resolveReference(reference, await host.storesOf(database), host.openPlace, now());
-  const databaseId = host.databaseIdOf(database);
-  const maintenance = await host.maintenanceOf(server);
-  const outcome = await runDrill(
+  const request = await drillRequest(
+    host,
+    { database, own: database, on: server },
     {
-      environment: configuration.environment,
-      database: database.name,
-      databaseId,
-      source: { ...found, databaseId },
+      source: { ...found, databaseId: host.databaseIdOf(database) },
       reference,
-      maintenance,
-      elsewhere: describeServer(maintenance) !== describeServer(await host.maintenanceOf(database)),
       trustSource: options.trustSource ?? false,
       jobs: options.jobs === 'auto' ? undefined : options.jobs,
       toastCompression: toastCompressionOf(options.toastCompression),
-      drill: database.drill,
-      random: Math.random,
     },
-    { journal, key, now, progress, signal },
   );
+  const outcome = await runDrill(request, { journal, key, now, progress, signal });
   for (const note of outcome.notes) output.note(`note: ${note}`);
   output.result(outcome, describe(outcome));
   return 0;

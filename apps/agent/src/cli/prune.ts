@@ -1,4 +1,3 @@
-import { isMassRemoval } from '@strideiq/core';
 import { confirmName } from '@strideiq/terminal';
 import { planCopies, type StorePlan } from '../retention/plan-copies.ts';
 import { massRemoval, pruneCopies, type Pruned } from '../retention/prune-copies.ts';
@@ -22,7 +21,7 @@ export async function prune(
       plans.flatMap(({ opened, problem }) => (problem === undefined ? [] : [`${opened.name}: ${problem}`])),
     );
   }
-  const mass = plans.filter(({ plan }) => isMassRemoval(plan));
+  const mass = plans.filter(({ isMass }) => isMass);
   for (const plan of mass) output.note(massRemoval(database, plan));
   if (mass.length > 0 && options.yes !== true) {
     await confirmName(database.name, `Removing so many backups of ${database.name}`, surroundings.signal);

@@ -1,5 +1,6 @@
 import { clockToleranceMs } from '@strideiq/core';
 import { resolveReference, sourceOf, type BackupSource } from '../backups/resolve-reference.ts';
+import { drillRequest } from '../drill/drill-request.ts';
 import { runDrill } from '../drill/run-drill.ts';
 import { AgentError } from '../errors.ts';
 import { findBackups } from '../backups/find-backups.ts';
@@ -69,24 +70,13 @@ async function newestIn(
 
 /** The latest backup, on the database's own server. */
 async function drillLatest({ host, database, asked, progress, signal }: BackupWork): Promise<void> {
-  const { journal, key, surroundings, configuration } = host;
+  const { journal, key, surroundings } = host;
   const { now } = surroundings;
   const source = await resolveReference('latest', await host.storesOf(database), host.openPlace, now());
-  const databaseId = host.databaseIdOf(database);
-  await runDrill(
-    {
-      environment: configuration.environment,
-      database: database.name,
-      databaseId,
-      source: { ...source, databaseId },
-      reference: 'latest',
-      maintenance: await host.maintenanceOf(database),
-      elsewhere: false,
-      trustSource: false,
-      drill: database.drill,
-      random: Math.random,
-      asked,
-    },
-    { journal, key, now, progress, signal },
+  const request = await drillRequest(
+    host,
+    { database, own: database, on: database },
+    { source: { ...source, databaseId: host.databaseIdOf(database) }, reference: 'latest', trustSource: false, asked },
   );
+  await runDrill(request, { journal, key, now, progress, signal });
 }

@@ -1,11 +1,11 @@
 import type { RestoreKind } from '@strideiq/protocol';
+import { drillRequest } from '../drill/drill-request.ts';
 import { runDrill } from '../drill/run-drill.ts';
 import { AgentError } from '../errors.ts';
 import { inPlaceRequest } from '../in-place/in-place-request.ts';
 import { pruneReplaced } from '../in-place/prune-replaced.ts';
 import { runInPlace } from '../in-place/run-in-place.ts';
 import { log } from '../journal/run-log.ts';
-import { describeServer } from '../postgres/endpoint.ts';
 import type { RestoreDependencies, RestoreRequest } from '../restore/restore-request.ts';
 import { runRestore } from '../restore/run-restore.ts';
 import { withSource } from './with-source.ts';
@@ -46,10 +46,7 @@ export async function doRestore(work: Work<RestoreKind>): Promise<void> {
       case 'drill': {
         // What is asked of a database is its own host's to say, whichever server it is restored on.
         const own = host.databaseOfId(body.sourceDatabaseId);
-        const { drill } = own ?? database;
-        const server = own && describeServer(await host.maintenanceOf(own));
-        const elsewhere = server !== describeServer(request.maintenance);
-        return void (await runDrill({ ...request, drill, elsewhere, random: Math.random }, deps));
+        return void (await runDrill(await drillRequest(host, { database, own, on: database }, request), deps));
       }
     }
   });

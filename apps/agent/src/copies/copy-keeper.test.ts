@@ -5,6 +5,7 @@ import { backupNames, newId } from '@strideiq/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { manifestText, sealedBackupOf, sha256 } from '../backup/manifest.ts';
 import type { Host } from '../compose.ts';
+import { AgentError } from '../errors.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
 import { exampleManifest } from '../testing/example-manifest.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
@@ -231,4 +232,21 @@ test('a manifest that this host did not write is copied nowhere', async () => {
   writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('db1', 'db2'));
   await keeper.look(signal);
   expect([said, dumps()]).toEqual([[expect.stringMatching(/is not the manifest that this host wrote/)], []]);
+});
+
+test('told to stop in the middle of a copy it says nothing, and the next start makes it', async () => {
+  back();
+  const stem = await made(1);
+  const stop = new AbortController();
+  const reason = new AgentError('Interrupted', 'Interrupted by SIGTERM.');
+  const { journal } = host;
+  const { knowsManifest } = journal;
+  journal.knowsManifest = (...asked) => {
+    stop.abort(reason);
+    return knowsManifest.apply(journal, asked);
+  };
+  await expect(keeper.look(stop.signal)).rejects.toBe(reason);
+  expect([said, dumps()]).toEqual([[], []]);
+  await keeper.look(signal);
+  expect(dumps()).toEqual([`${stem}.sql.gz`]);
 });

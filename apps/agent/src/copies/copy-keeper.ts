@@ -24,7 +24,7 @@ export class CopyKeeper {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        await this.#attempt(database.name, `missing copies of ${database.name}`, async () =>
+        await this.#attempt(database.name, `missing copies of ${database.name}`, signal, async () =>
           this.#lookAt(host, await MissingCopies.of(host, database)),
         );
       } finally {
@@ -37,13 +37,13 @@ export class CopyKeeper {
   async #lookAt(host: Host, all: MissingCopies): Promise<void> {
     const { signal } = host.surroundings;
     for (const to of all.stores) {
-      await this.#attempt(to.store.storeId, `missing copies in ${to.name}`, async () => {
+      await this.#attempt(to.store.storeId, `missing copies in ${to.name}`, signal, async () => {
         for (const missing of await all.in(to)) await this.#make(host, missing);
       });
       signal.throwIfAborted();
     }
     for (const [{ store, name }, error] of all.unreachable) {
-      await this.#attempt(`from ${store.storeId}`, `copies from ${name}`, async () => {
+      await this.#attempt(`from ${store.storeId}`, `copies from ${name}`, signal, async () => {
         throw error;
       });
     }
@@ -53,20 +53,26 @@ export class CopyKeeper {
   async #make(host: Host, missing: MissingCopy): Promise<void> {
     const { to, names } = missing;
     let failure: unknown;
-    await this.#attempt(`${to.store.storeId} ${names.dump}`, `${names.dump} in ${to.name}`, async () => {
-      try {
-        const { from, warnings } = await makeCopy(host, missing);
-        this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
-        for (const warning of warnings) this.#events.warn(warning);
-      } catch (error) {
-        if (error instanceof NoSourceError) throw error;
-        failure = error;
-      }
-    });
+    await this.#attempt(
+      `${to.store.storeId} ${names.dump}`,
+      `${names.dump} in ${to.name}`,
+      host.surroundings.signal,
+      async () => {
+        try {
+          const { from, warnings } = await makeCopy(host, missing);
+          this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
+          for (const warning of warnings) this.#events.warn(warning);
+        } catch (error) {
+          if (error instanceof NoSourceError) throw error;
+          failure = error;
+        }
+      },
+    );
     if (failure !== undefined) throw failure;
   }
 
-  async #attempt(place: string, what: string, work: () => Promise<void>): Promise<void> {
+  /** @throws the signal's reason, of which nothing is said: the next start tries again */
+  async #attempt(place: string, what: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const now = this.#host.surroundings.now();
     const rest = this.#resting.get(place) ?? { failures: 0, until: 0 };
     // A clock that was set back does not make anything wait for longer.
@@ -75,6 +81,7 @@ export class CopyKeeper {
       await work();
       this.#resting.delete(place);
     } catch (error) {
+      signal.throwIfAborted();
       const waitMs = waitsMs[Math.min(rest.failures, waitsMs.length - 1)] ?? 0;
       this.#resting.set(place, { failures: rest.failures + 1, until: now + waitMs });
       this.#events.warn(`could not make ${what}, and tries again in ${waitMs / 60_000} min: ${paragraphOf(error)}`);

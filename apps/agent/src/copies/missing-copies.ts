@@ -1,8 +1,9 @@
-import { parseBackupName, type BackupNames, type RetainedCopy } from '@strideiq/core';
+import { parseBackupName, planRetention, type BackupNames, type RetainedCopy } from '@strideiq/core';
 import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { CopyOutcome, Run, SealedBackup } from '../journal/schema.ts';
+import { mostBackups } from '../retention/most-backups.ts';
 import { StoreRetention } from '../retention/store-retention.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
@@ -20,9 +21,6 @@ export interface MissingCopy {
   /** Directories first. */
   from: readonly OpenedStore[];
 }
-
-/** Further back nothing is made up for: each is listed and judged. */
-const mostBackups = 500;
 
 /** What copies are missing of one database, store by store. */
 export class MissingCopies {
@@ -98,7 +96,8 @@ export class MissingCopies {
       const { bytes: sizeBytes, safety = false } = sealed;
       return { backupId: names.stem, at, state: 'good', safety, sizeBytes };
     });
-    return new Set(retention.plan([...others, ...asGood]).keep.map(({ backupId }) => backupId));
+    const { keep } = planRetention(retention.inputOf([...others, ...asGood]));
+    return new Set(keep.map(({ backupId }) => backupId));
   }
 
   /** Of the stores that should have it those that do: retention may have removed it there since. */

@@ -4,12 +4,12 @@ import { within } from '../backup/within.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { CopyKeeper } from '../copies/copy-keeper.ts';
 import type { StoreWatcher } from '../drift/store-watcher.ts';
-import type { Journal } from '../journal/journal.ts';
 import type { Link } from '../link/link.ts';
 import type { Scheduler } from '../schedule/scheduler.ts';
 import type { Events } from './events.ts';
+import type { JournalKeeper } from './journal-keeper.ts';
 
-/** How often what could not be cleared is tried again, and what nobody asks for any more is let go of. */
+/** How often what could not be cleared is tried again. */
 const careEveryMs = 60_000;
 
 /** How often it is seen whether a command that waits has become too old. */
@@ -24,11 +24,14 @@ const copiesEveryMs = 60_000;
 /** How often it is seen whether a store is to be compared with what is known of it. */
 const storesEveryMs = 60_000;
 
+/** How often it is seen whether the day is over on which the journal was made smaller. */
+const journalEveryMs = 60_000;
+
 /** How long the last reports are waited for when the daemon stops. */
 const lastWordsMs = 5_000;
 
 export interface DaemonParts {
-  journal: Journal;
+  journal: Pick<JournalKeeper, 'look'>;
   /** Left out where there is no control plane. */
   link: Link | undefined;
   commands: Commands;
@@ -51,7 +54,7 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events, scheduler, copies, stores } = this.#parts;
+    const { link, commands, events, scheduler, copies, stores, journal } = this.#parts;
     const over = new AbortController();
     const loops = [
       ...(link ? [link.run(over.signal)] : []),
@@ -60,6 +63,7 @@ export class Daemon {
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
       this.#every(copiesEveryMs, stop, async () => within(copies.look(stop), { signal: stop })),
       this.#every(storesEveryMs, stop, async () => within(stores.look(stop), { signal: stop })),
+      this.#every(journalEveryMs, stop, async () => within(journal.look(stop), { signal: stop })),
     ];
     await aborted(stop);
     events.info(`stopping: ${(stop.reason as Error).message}`);
@@ -71,9 +75,7 @@ export class Daemon {
   }
 
   async #care(): Promise<void> {
-    const { journal, commands, link } = this.#parts;
-    journal.outbox.prune(link !== undefined);
-    journal.commands.prune();
+    const { commands } = this.#parts;
     commands.resume();
     await commands.queue.clearIdle();
   }

@@ -3,6 +3,7 @@ import {
   fixedNames,
   paragraphOf,
   parseBackupName,
+  planRetention,
   type Drift,
   type ExpectedCopy,
   type RetainedCopy,
@@ -13,6 +14,7 @@ import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import type { Run, SealedBackup } from '../journal/schema.ts';
+import { mostBackups } from '../retention/most-backups.ts';
 import { StoreRetention } from '../retention/store-retention.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
@@ -22,8 +24,6 @@ import { verifyCopy } from '../verify/verify-copy.ts';
 
 /** How often a store is compared with what this host knows. */
 const everyMs = 3_600_000;
-/** Further back nothing is compared: each is listed and judged. */
-const mostBackups = 500;
 
 /** A copy that this host has stored. */
 interface StoredCopy {
@@ -236,7 +236,8 @@ async function removedFrom(
   });
   const stems = new Set(asGood.map(({ backupId }) => backupId));
   const there = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
-  const kept = new Set(retention.plan([...there, ...asGood]).keep.map(({ backupId }) => backupId));
+  const plan = planRetention(retention.inputOf([...there, ...asGood]));
+  const kept = new Set(plan.keep.map(({ backupId }) => backupId));
   return new Set(
     gone.flatMap(({ dumpKey }) => (kept.has(parseBackupName(dumpKey)?.names.stem ?? '') ? [] : [dumpKey])),
   );

@@ -46,6 +46,16 @@ test('a command stands there once, across restarts, and ends once', () => {
   again.close();
 });
 
+test('one that could still come again is known, however long ago it ended', () => {
+  const one = { ...command(), expiresAt: new Date(now + 300 * 24 * 3_600_000).toISOString() };
+  journal.commands.take(one);
+  journal.commands.end(one.commandId, 'refused', { code: 'X', text: 'no' });
+  const later = new Journal(openJournal(directory), () => now + 200 * 24 * 3_600_000);
+  later.commands.prune();
+  expect(later.commands.take(one)).toBe(false);
+  later.close();
+});
+
 test('one that has expired has ended too, and is let go of like the others', () => {
   const one = command();
   journal.commands.take(one);

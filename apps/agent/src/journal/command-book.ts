@@ -3,10 +3,8 @@ import type { CommandEnvelope } from '@strideiq/protocol';
 import { and, asc, eq, inArray, lt, sql } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
 import type { Outbox } from './outbox.ts';
+import { keepEndedMs } from './old-runs.ts';
 import { commands } from './schema.ts';
-
-/** Longer than anybody asks for the same thing again. */
-const keepEndedMs = 365 * 24 * 3_600_000;
 
 export type TakenCommand = typeof commands.$inferSelect;
 
@@ -21,7 +19,7 @@ const setBack: Reason = {
   text: 'The state directory of this host was set back, so that it cannot tell whether this was done already. Look, and ask again.',
 };
 
-/** Every command that ever came to this host: an id that stands here is not done again. */
+/** Every command that came to this host and could come again: an id that stands here is not done again. */
 export class CommandBook {
   readonly #db: JournalDatabase;
   readonly #outbox: Outbox;
@@ -129,10 +127,12 @@ export class CommandBook {
     return asked !== undefined;
   }
 
+  /** Lets go of those that have ended, and that nobody may send again: one that has expired is not done, known or not. */
   prune(): void {
+    const oldest = this.#now() - keepEndedMs;
     this.#db
       .delete(commands)
-      .where(lt(commands.endedAt, this.#now() - keepEndedMs))
+      .where(and(lt(commands.endedAt, oldest), lt(commands.expiresAt, oldest)))
       .run();
   }
 

@@ -4,6 +4,7 @@ import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
 import { LeftRuns } from './left-runs.ts';
+import { OldRuns } from './old-runs.ts';
 import type { JournalDatabase } from './open-journal.ts';
 import { Outbox } from './outbox.ts';
 import { PolicyBook } from './policy-book.ts';
@@ -64,6 +65,7 @@ export class Journal {
   readonly outbox: Outbox;
   readonly commands: CommandBook;
   readonly left: LeftRuns;
+  readonly old: OldRuns;
   readonly schedules: ScheduleBook;
   readonly policies: PolicyBook;
   readonly surveys: SurveyBook;
@@ -75,6 +77,7 @@ export class Journal {
     this.outbox = new Outbox(db, now, secrets);
     this.commands = new CommandBook(db, this.outbox, now);
     this.left = new LeftRuns(db, now);
+    this.old = new OldRuns(db, now);
     this.schedules = new ScheduleBook(db);
     this.policies = new PolicyBook(db);
     this.surveys = new SurveyBook(db, this.outbox);
@@ -231,7 +234,7 @@ export class Journal {
       const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome => {
         if (copy.storeId !== storeId) return copy;
         const { store, location, dumpKey } = copy;
-        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes };
+        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes, madeAt: this.#now() };
       });
       this.surveys.forgetDate(storeId, key);
       this.describe(runId, { copies });
@@ -354,6 +357,20 @@ export class Journal {
       .where(and(eq(runs.kind, 'backup'), sql`json_extract(${runs.detail}, '$.backupId') = ${backupId}`))
       .get();
     return (run?.detail.copies ?? []).filter((copy) => 'state' in copy);
+  }
+
+  /**
+   * Lets go of what nothing needs any more, but of no backup's run: see `OldRuns`.
+   * @param enrolled see `Outbox.prune`
+   * @returns how many logs that wait for a control plane were shortened
+   */
+  prune(enrolled: boolean): { shortened: number } {
+    return this.#alone(() => {
+      const shortened = this.outbox.prune(enrolled);
+      this.commands.prune();
+      this.old.prune();
+      return { shortened };
+    });
   }
 
   get(runId: string): Run | undefined {

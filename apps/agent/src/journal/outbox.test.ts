@@ -154,10 +154,39 @@ describe('after a while', () => {
   test.each([
     [true, [1]],
     [false, []],
-  ])('reports that wait are kept where the host is enrolled (%s)', (enrolled, kept) => {
+  ])('reports that wait are kept where the host is enrolled (%s), however long', (enrolled, kept) => {
     write();
-    now += keepReportsMs + dayMs;
+    now += enrolled ? 3 * 365 * dayMs : keepReportsMs + dayMs;
     outbox.prune(enrolled);
     expect(seqs(0)).toEqual(kept);
+  });
+
+  test('of more logs than are kept for a control plane that is away the oldest are shortened, say so, and keep their places', () => {
+    const long = 'x'.repeat(8000);
+    const lines = Array.from({ length: 25 }, () => ({
+      at: new Date(now).toISOString(),
+      level: 'info' as const,
+      text: long,
+    }));
+    const logs = Math.ceil((64 * 1024 * 1024) / (25 * 8000)) + 10;
+    db.transaction(() => {
+      write();
+      for (let n = 0; n < logs; n++) outbox.write('log', { runId, lines });
+      outbox.write('command', { commandId: runId, state: 'done' });
+    });
+    const shortened = outbox.prune(true);
+    expect(shortened).toBeGreaterThanOrEqual(10);
+    expect(shortened).toBeLessThan(20);
+    expect(outbox.prune(true)).toBe(0);
+    const all = Array.from({ length: logs + 2 }, (_, at) => outbox.batchAfter(at, 1)[0]);
+    expect(all.map((report) => report?.seq)).toEqual(all.map((_, at) => at + 1));
+    const text = all.map((report) => (report?.body['lines'] as { text: string }[] | undefined)?.[0]?.text);
+    expect(text[0]).toBe('a line');
+    expect(text.slice(1, shortened + 1)).toEqual(Array(shortened).fill(expect.stringMatching(/^25 lines of this log/)));
+    expect(text.slice(shortened + 1)).toEqual([...Array(logs - shortened).fill(long), undefined]);
+    const { journalId } = outbox.position();
+    expect(reportBatchSchema.parse({ journalId, reports: outbox.batchAfter(0) }).reports[1]?.body).toMatchObject({
+      runId,
+    });
   });
 });

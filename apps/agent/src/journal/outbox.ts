@@ -3,6 +3,7 @@ import {
   keepReportsMs,
   mostBatchBytes,
   mostBatchReports,
+  type LogReport,
   type Report,
   type ReportAnswers,
   type ReportBodies,
@@ -13,8 +14,14 @@ import { fitted } from './fit-report.ts';
 import type { JournalDatabase } from './open-journal.ts';
 import { journal, reports, type LinkState } from './schema.ts';
 
-/** What an enrolled host keeps for a control plane that is away; after a year it will not come back. */
-const keepUndeliveredMs = 365 * 24 * 3_600_000;
+/**
+ * Bytes of run logs that wait for a control plane which is away: some months of a busy host. Everything else that waits is a
+ * transition, is small, and is kept for as long as it takes.
+ */
+const mostWaitingLogBytes = 64 * 1024 * 1024;
+
+/** A log as small as that is not worth shortening: it would tell less in as many bytes. */
+const smallLogBytes = 600;
 
 /** Bytes of a report beside its body, and of a batch beside its reports: more than they are. */
 const envelopeBytes = 300;
@@ -158,22 +165,46 @@ export class Outbox {
   }
 
   /**
-   * Lets go of reports that nobody will ask for again.
+   * Lets go of reports that nobody will ask for again. What waits for a control plane that is away is kept, however old;
+   * where its logs become too many the oldest are shortened, and say so themselves.
    * @param enrolled whether there is a control plane that may still come for those that it has not yet
+   * @returns how many logs were shortened
    */
-  prune(enrolled: boolean): void {
-    const now = this.#now();
-    const oldest = now - (enrolled ? keepUndeliveredMs : keepReportsMs);
-    this.#alone(() => {
-      this.#db
-        .delete(reports)
-        .where(lt(reports.answeredAt, now - keepReportsMs))
-        .run();
+  prune(enrolled: boolean): number {
+    return this.#alone(() => {
+      const oldest = this.#now() - keepReportsMs;
+      this.#db.delete(reports).where(lt(reports.answeredAt, oldest)).run();
+      if (enrolled) return this.#shortenLogs();
       this.#db
         .delete(reports)
         .where(and(isNull(reports.answeredAt), lt(reports.at, oldest)))
         .run();
+      return 0;
     });
+  }
+
+  /** Their places are kept, so that nobody takes what is gone for lost. */
+  #shortenLogs(): number {
+    const bytes = sql<number>`length(CAST(${reports.body} AS BLOB))`;
+    const logs = this.#db
+      .select({ seq: reports.seq, bytes })
+      .from(reports)
+      .where(and(isNull(reports.answeredAt), eq(reports.kind, 'log'), gt(bytes, smallLogBytes)))
+      .orderBy(desc(reports.seq))
+      .all();
+    let left = mostWaitingLogBytes;
+    const tooMany = logs.filter((log) => (left -= log.bytes) < 0);
+    for (const { seq } of tooMany) {
+      const log = this.#db.select().from(reports).where(eq(reports.seq, seq)).get();
+      if (!log) continue;
+      const { runId, lines } = log.body as LogReport;
+      const body = {
+        runId,
+        lines: [{ at: new Date(log.at).toISOString(), level: 'warn', text: shortened(lines.length) }],
+      };
+      this.#db.update(reports).set({ body }).where(eq(reports.seq, seq)).run();
+    }
+    return tooMany.length;
   }
 
   get link(): LinkState | undefined {
@@ -199,4 +230,8 @@ export class Outbox {
   #alone<T>(work: () => T): T {
     return this.#db.transaction(work, { behavior: 'immediate' });
   }
+}
+
+function shortened(lines: number): string {
+  return `${lines === 1 ? 'A line' : `${lines} lines`} of this log stood here. The control plane was away for so long that this host kept no more of it.`;
 }

@@ -29,6 +29,8 @@ export interface CopyOutcome extends PlannedCopy {
   error?: string;
   /** It failed with its upload begun, whose rest may still be there where the store could not be reached any more. */
   mayHaveLeft?: true;
+  /** When it was made from another copy, where its run could not make it; milliseconds since 1970. */
+  madeAt?: number;
 }
 
 /** What a backup holds, known once its manifest is sealed: a killed one that is finished later tells the same. */

@@ -1,14 +1,17 @@
-import { paragraphOf, type RetentionPlan } from '@strideiq/core';
+import { isMassRemoval, paragraphOf, planRetention, type RetentionPlan } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
+import { awaitedCopies, noLongerAwaited } from './awaited-copies.ts';
 import { StoreRetention } from './store-retention.ts';
 
 /** What of a database's copies in one store stays, and what goes. */
 export interface StorePlan {
   opened: OpenedStore;
   plan: RetentionPlan;
+  /** More would go at once than retention removes from day to day. */
+  isMass: boolean;
   /** Why nothing was planned for it, where nothing was. */
   problem?: string;
 }
@@ -42,9 +45,16 @@ export async function planCopies(
         const retention = new StoreRetention(host, database, opened, usualDays);
         // A mount that is dead never answers, and is not to hold up the next backup.
         const copies = await inTime(retention.copies(), opened, database.dump.stallLimitMs);
-        return { opened, plan: retention.plan(copies) };
+        const pins = awaitedCopies(host, database, stores, opened);
+        const waited = noLongerAwaited(host, database, opened);
+        const counted = retention.inputOf(
+          copies.filter(({ backupId }) => !waited.has(backupId)),
+          pins,
+        );
+        const isMass = isMassRemoval(planRetention(counted), counted);
+        return { opened, plan: planRetention(retention.inputOf(copies, pins)), isMass };
       } catch (error) {
-        return { opened, plan: { keep: [], remove: [] }, problem: paragraphOf(error) };
+        return { opened, plan: { keep: [], remove: [] }, isMass: false, problem: paragraphOf(error) };
       }
     }),
   );

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { databaseIdOf, newId } from '@strideiq/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { manifestText } from '../backup/manifest.ts';
+import { manifestText, sealedBackupOf } from '../backup/manifest.ts';
 import type { Host } from '../compose.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
 import { exampleManifest } from '../testing/example-manifest.ts';
@@ -238,4 +238,85 @@ test('buckets are the control plane’s where there is one, and their own rules 
   const plans = await planCopies(host, database());
   expect(plans.map(({ opened }) => opened.name)).toEqual(['local']);
   expect(plans[0]?.plan.remove.map(({ backupId }) => backupId)).toEqual([stemOf(3), stemOf(2)]);
+});
+
+describe('while another store lacks them', () => {
+  /** One that this host made, with its copy here, and none in the bucket. */
+  function made(daysAgo: number, elsewhere: 'failed' | 'stored'): void {
+    backup(daysAgo);
+    const stem = stemOf(daysAgo);
+    const manifest = { ...exampleManifest, object: { ...exampleManifest.object, name: `${stem}.sql.gz` } };
+    const [runId, backupId] = [newId(now - daysAgo), newId(now - daysAgo)];
+    const { journal } = host;
+    const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
+    journal.begin({ ...run, databaseId: agent.databaseId() });
+    journal.seal(
+      { runId, backupId, manifest: '', manifestSha256: '', privileges: null },
+      sealedBackupOf(manifest, 'ab'.repeat(32)),
+    );
+    const copies = storeIds.map(([store, storeId]) => ({
+      storeId,
+      store,
+      location: '',
+      dumpKey: `${stem}.sql.gz`,
+      state: store === 'local' ? ('stored' as const) : elsewhere,
+    }));
+    journal.finish(runId, 'succeeded', { copies });
+  }
+  let storeIds: [string, string][] = [];
+  const openWith = async (retention: object) => {
+    host.close();
+    await agent.remove();
+    await open({ retention }, { other: { type: 'directory', path: 'other' } });
+    const stores = await host.storesOf(database());
+    storeIds = stores.map(({ name, store }) => [name, store.storeId]);
+  };
+  const planOfLocal = async () => {
+    const plans = await planCopies(host, database());
+    return plans.find(({ opened }) => opened.name === 'local')?.plan ?? expect.unreachable();
+  };
+
+  test('copies stay from which it is still to get its own, for as long as it would keep them', async () => {
+    await openWith({ local: { days: 2 }, other: { days: 5 } });
+    for (const days of nightly(9)) made(days, days > 6 ? 'stored' : 'failed');
+    const { keep, remove } = await planOfLocal();
+    expect(remove.map(({ backupId }) => backupId)).toEqual([8, 7, 6, 5].map(stemOf));
+    const reasonsOf = (days: number) => keep.find(({ backupId }) => backupId === stemOf(days))?.reasons;
+    expect(reasonsOf(4)).toEqual(['it is pinned: other does not have it yet, and gets it from here']);
+  });
+
+  test('and go by their own rules once it has them, or where they are no good themselves', async () => {
+    await openWith({ local: { days: 2 }, other: { days: 30 } });
+    for (const days of nightly(4)) made(days, 'failed');
+    expect((await planOfLocal()).remove).toEqual([]);
+    const [, storeId = ''] = storeIds.find(([name]) => name === 'local') ?? [];
+    const copy = { databaseId: agent.databaseId(), backupId: newId(1), storeId, key: `${stemOf(3)}.sql.gz` };
+    host.journal.found({ ...copy, state: 'corrupt', problems: [] });
+    expect((await planOfLocal()).remove.map(({ backupId }) => backupId)).toEqual([stemOf(3)]);
+    for (const { id, detail } of host.journal.madeOf(agent.databaseId(), 10)) {
+      const [, other = ''] = storeIds.find(([name]) => name === 'other') ?? [];
+      const key = detail.sealed?.objectName ?? '';
+      host.journal.copyMade(id, { ...copy, backupId: detail.backupId ?? '', storeId: other, key, sizeBytes: 30 });
+    }
+    expect((await planOfLocal()).remove.map(({ backupId }) => backupId)).toEqual([3, 2].map(stemOf));
+  });
+
+  test('and then they go by themselves, however many have been waiting', async () => {
+    await openWith({ local: { count: 2 }, other: { days: 30 } });
+    for (const days of nightly(12)) made(days, days > 9 ? 'stored' : 'failed');
+    const isMass = async () =>
+      (await planCopies(host, database())).find(({ opened }) => opened.name === 'local')?.isMass;
+    const [, storeId = ''] = storeIds.find(([name]) => name === 'other') ?? [];
+    for (const { id, detail } of host.journal.madeOf(agent.databaseId(), 20)) {
+      const copy = detail.copies?.find((each) => each.storeId === storeId);
+      if (!copy || !('state' in copy) || copy.state === 'stored') continue;
+      const { backupId = '', sealed } = detail;
+      const key = sealed?.objectName ?? '';
+      host.journal.copyMade(id, { databaseId: agent.databaseId(), backupId, storeId, key, sizeBytes: 30 });
+    }
+    expect([(await planOfLocal()).remove.length, await isMass()]).toEqual([10, false]);
+    // What nothing was waiting for is still much at once.
+    for (const days of [12, 13, 14, 15]) made(days, 'stored');
+    expect([(await planOfLocal()).remove.length, await isMass()]).toEqual([14, true]);
+  });
 });

@@ -1,4 +1,4 @@
-import { isMassRemoval, paragraphOf, parseBackupName, type Removed } from '@strideiq/core';
+import { paragraphOf, parseBackupName, type Removed } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
@@ -93,7 +93,7 @@ export async function pruneByItself(
 ): Promise<PrunedByItself> {
   try {
     const plans = await planCopies(host, database, options);
-    const mass = plans.filter(({ plan }) => isMassRemoval(plan));
+    const mass = plans.filter(({ isMass }) => isMass);
     const pruned = await pruneCopies(
       host,
       database,

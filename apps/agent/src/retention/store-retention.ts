@@ -1,4 +1,4 @@
-import { codeOf, planRetention, usualRetention, type RetainedCopy, type RetentionPlan } from '@strideiq/core';
+import { codeOf, usualRetention, type Pin, type RetainedCopy, type RetentionInput } from '@strideiq/core';
 import { findBackups, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -43,15 +43,16 @@ export class StoreRetention {
     return copies.filter((copy) => copy !== undefined);
   }
 
-  plan(copies: readonly RetainedCopy[]): RetentionPlan {
+  /** What there is to plan by. @param pins copies that are kept whatever the rules say */
+  inputOf(copies: readonly RetainedCopy[], pins: readonly Pin[] = []): RetentionInput {
     const { retention, timezone } = this.#database;
     const { name, kind } = this.#opened;
     const usual = this.#days === undefined ? usualRetention[kind] : { days: this.#days };
     const rules = retention[name] ?? usual;
     const { configuration, surroundings } = this.#host;
     const least = kind === 'directory' ? configuration.minimumLocalCopies : 1;
-    const { pins } = this.#host.policies.of(this.#host.databaseIdOf(this.#database));
-    return planRetention({ now: surroundings.now(), copies, rules, pins, least, timezone });
+    const wanted = this.#host.policies.of(this.#host.databaseIdOf(this.#database)).pins;
+    return { now: surroundings.now(), copies, rules, pins: [...wanted, ...pins], least, timezone };
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Backup } from '@strideiq/control-plane/router';
-import { table } from '@strideiq/terminal';
+import type { Backup, Copy } from '@strideiq/control-plane/router';
+import { printable, table } from '@strideiq/terminal';
 import prettyBytes from 'pretty-bytes';
 import { listAll } from '../connection/pages.ts';
 import { listed, type ListOptions } from '../listed.ts';
@@ -21,8 +21,10 @@ export async function backups(
   return listed(output, found, { kind: 'backup', text: backupsTable });
 }
 
+/** As a table; below it, each copy that there is a trouble with: where, since when, and why. */
 export function backupsTable(items: readonly Backup[]): string {
-  return table(
+  const troubles = items.flatMap((backup) => backup.copies.flatMap((copy) => troubleOf(backup, copy)));
+  const rows = table(
     ['TIME', 'DATABASE', 'NAME', 'SIZE', 'ROWS', 'STATE', 'COPIES', 'ID'],
     items.map((backup) => [
       momentText(backup.snapshotAt ?? backup.finishedAt),
@@ -36,4 +38,12 @@ export function backupsTable(items: readonly Backup[]): string {
     ]),
     [3, 4],
   );
+  return troubles.length === 0 ? rows : [rows, '', ...troubles].join('\n');
+}
+
+function troubleOf({ objectName }: Backup, { store, state, since, error }: Copy): string[] {
+  if (error === null) return [];
+  const why = error.text === '' ? error.code : error.text;
+  const line = `${objectName.replace(/\.sql\.gz$/, '')} in ${store}: ${state} since ${momentText(since)}: ${why}`;
+  return [printable(line.replaceAll(/\s*\n\s*/g, ' '))];
 }

@@ -16,7 +16,8 @@ export const copySchema = z
     sizeBytes: z.number().nullable(),
     verifiedAt: momentSchema.nullable(),
     error: z.object({ code: z.string(), text: z.string() }).nullable(),
-    changedAt: momentSchema,
+    since: momentSchema.describe('Since when it is in this state, by the host’s clock.'),
+    changedAt: momentSchema.describe('When the control plane heard of it last, by its own clock.'),
   })
   .meta({ id: 'Copy' });
 export type Copy = z.infer<typeof copySchema>;
@@ -128,6 +129,7 @@ function copyOf({ copy, store }: { copy: typeof copies.$inferSelect; store: type
     sizeBytes: copy.sizeBytes,
     verifiedAt: moment(copy.verifiedAt),
     error: copy.errorCode === null ? null : { code: copy.errorCode, text: copy.error ?? '' },
+    since: moment(copy.hostSince ?? copy.changedAt),
     changedAt: moment(copy.changedAt),
   };
 }

@@ -23,9 +23,11 @@ describe('a backup', () => {
   test('of which no store has a copy has failed', async () => {
     const error = { code: 'StorageFull', text: 'full' };
     const failed = madeBackup(host).copies.map((copy) => ({ ...copy, state: 'failed' as const, error }));
-    await link.send(says(newRun(), 'failed', { backup: madeBackup(host, { copies: failed }) }));
+    const report = says(newRun(), 'failed', { backup: madeBackup(host, { copies: failed }) });
+    await link.send({ ...report, at: '2026-11-20T03:00:00.000Z' });
     expect(gateway.catalog.select().from(backups).all()).toMatchObject([{ state: 'failed' }]);
-    expect(copyRows()).toMatchObject([{ state: 'failed', errorCode: 'StorageFull', error: 'full' }, {}]);
+    const hostSince = Date.parse('2026-11-20T03:00:00.000Z');
+    expect(copyRows()).toMatchObject([{ state: 'failed', errorCode: 'StorageFull', error: 'full', hostSince }, {}]);
   });
 
   test('of a run that failed has succeeded where a store holds it', async () => {

@@ -30,7 +30,7 @@ export function recordBackup(
       .values({ ...rest, ...made })
       .run();
   }
-  for (const copy of own) if (copy.isOwn) recordCopy(tx, id, copy, now);
+  for (const copy of own) if (copy.isOwn) recordCopy(tx, id, copy, { hostAt, now });
   const end = own.some((copy) => copy.state === 'stored') ? 'succeeded' : 'failed';
   if (ended && state === 'running') {
     tx.update(backups)
@@ -43,7 +43,12 @@ export function recordBackup(
 }
 
 /** What was read back since, or deleted, knows better than the run that made it; a copy that failed may have been made since. */
-function recordCopy(tx: Reported['tx'], backupId: string, said: ReportedCopy, now: number): void {
+function recordCopy(
+  tx: Reported['tx'],
+  backupId: string,
+  said: ReportedCopy,
+  { hostAt, now }: Pick<Reported, 'hostAt' | 'now'>,
+): void {
   const { storeId, key, sizeBytes, error } = said;
   const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId));
   const known = tx.select().from(copies).where(ofCopy).get();
@@ -58,6 +63,7 @@ function recordCopy(tx: Reported['tx'], backupId: string, said: ReportedCopy, no
     errorCode: error?.code ?? null,
     error: error?.text ?? null,
     changedAt: now,
+    hostSince: Math.min(hostAt, now),
   };
   tx.insert(copies)
     .values({ backupId, storeId, ...told })

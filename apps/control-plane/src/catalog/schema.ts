@@ -175,6 +175,8 @@ export const copies = sqliteTable(
     changedAt: integer('changed_at').notNull(),
     /** Of the dump, by the store's clock, as it was listed first; null where it was not since it was stored. */
     modifiedAt: integer('modified_at'),
+    /** Since when it is in its state, as its host said; never later than we heard of it. */
+    hostSince: integer('host_since'),
   },
   (table) => [primaryKey({ columns: [table.backupId, table.storeId] }), index('copies_by_store').on(table.storeId)],
 );

@@ -98,6 +98,7 @@ function setState(
   const set = {
     state: copyStates.move(state, to),
     changedAt: now,
+    hostSince: now,
     errorCode: error?.code ?? null,
     error: error?.text ?? null,
   };

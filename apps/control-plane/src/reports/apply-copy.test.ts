@@ -74,6 +74,19 @@ describe('a copy', () => {
     expect(row()).toMatchObject({ state: 'verified' });
   });
 
+  test('is in its state since its host saw it so first, whenever we hear of it', async () => {
+    const saw = async (state: 'corrupt' | 'verified' | 'missing', at: string) => {
+      await link.send({ ...found(state), at });
+      return new Date(row()?.hostSince ?? 0).toISOString().slice(0, 10);
+    };
+    expect(await saw('corrupt', '2026-11-18T00:00:00.000Z')).toBe('2026-11-18');
+    expect(await saw('corrupt', '2026-11-19T00:00:00.000Z')).toBe('2026-11-18');
+    expect(await saw('verified', '2026-11-20T00:00:00.000Z')).toBe('2026-11-20');
+    // A host whose clock is ahead.
+    expect(await saw('missing', '2030-01-01T00:00:00.000Z')).toBe(new Date(gateway.now()).toISOString().slice(0, 10));
+    expect(row()).toMatchObject({ changedAt: gateway.now() });
+  });
+
   test.each(['deleting', 'deleted'] as const)('that is %s cannot be found again', async (state) => {
     gateway.catalog.update(copies).set({ state }).run();
     expect(await answersTo(found('verified'))).toEqual(['IllegalTransition']);

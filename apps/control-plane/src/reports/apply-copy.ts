@@ -26,6 +26,8 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
     key,
     state: to,
     changedAt: now,
+    // Found again as it was, it is so for as long as before.
+    ...(known?.state === to ? {} : { hostSince: Math.min(hostAt, now) }),
     ...(sizeBytes === undefined ? {} : { sizeBytes }),
     // It was made anew.
     ...(state === 'stored' ? { modifiedAt: null } : {}),

@@ -9,7 +9,7 @@ import type { Reported } from './reported.ts';
 /**
  * A copy in a directory that its host removes by retention. Of a bucket no host's word is taken: it has no right to delete there, and who says so may only want a good copy to be forgotten.
  */
-export function applyDeletion({ tx, agentId, now }: Reported, said: DeletionReport): void {
+export function applyDeletion({ tx, agentId, hostAt, now }: Reported, said: DeletionReport): void {
   const { databaseId, storeId, key, reason } = said;
   ownDatabase(tx, agentId, databaseId);
   const store = tx.select().from(stores).where(eq(stores.id, storeId)).get();
@@ -32,7 +32,7 @@ export function applyDeletion({ tx, agentId, now }: Reported, said: DeletionRepo
   let state: CopyState = copy.state;
   for (const step of steps) state = copyStates.move(state, step);
   tx.update(copies)
-    .set({ state, changedAt: now })
+    .set({ state, changedAt: now, hostSince: Math.min(hostAt, now) })
     .where(and(eq(copies.backupId, backupId), eq(copies.storeId, storeId)))
     .run();
 }

@@ -63,8 +63,9 @@ export function planStore(tx: CatalogReader, store: StoreRow, now: number, listi
   const rules = retention[store.name] ?? usualRetention[store.type];
   const known = knownIn(tx, store);
   const retained = known.flatMap((each) => retainedOf(each, listing));
-  const plan = planRetention({ now, copies: retained, rules, pins: pinsOf(tx, store.databaseId), least: 1, timezone });
-  if (!isMassRemoval(plan, turnoverOf(known, now - latelyMs))) return { store, plan };
+  const input = { now, copies: retained, rules, pins: pinsOf(tx, store.databaseId), least: 1, timezone };
+  const plan = planRetention(input);
+  if (!isMassRemoval(plan, input, turnoverOf(known, now - latelyMs))) return { store, plan };
   const all = plan.keep.length + plan.remove.length;
   return {
     store,

@@ -103,7 +103,13 @@ function takeBack(
     if (remove.has(backupId) || listing.get(key)?.sizeBytes !== sizeBytes) continue;
     catalog
       .update(copies)
-      .set({ state: copyStates.move(state, 'stored'), changedAt: now(), errorCode: null, error: null })
+      .set({
+        state: copyStates.move(state, 'stored'),
+        changedAt: now(),
+        hostSince: now(),
+        errorCode: null,
+        error: null,
+      })
       .where(and(eq(copies.backupId, backupId), eq(copies.storeId, id)))
       .run();
   }
@@ -132,7 +138,7 @@ async function removeCopy(
     if (from === undefined || from === to) return;
     const errorCode = to === 'locked' ? 'ObjectLocked' : null;
     tx.update(copies)
-      .set({ state: copyStates.move(from, to), changedAt: now(), errorCode, error })
+      .set({ state: copyStates.move(from, to), changedAt: now(), hostSince: now(), errorCode, error })
       .where(ofCopy)
       .run();
   };
