@@ -219,6 +219,7 @@ export class Host {
       hangLimitMs: dump.hangLimitMs,
       snapshotAgeLimitMs: dump.snapshotAgeLimitMs,
       stallLimitMs: dump.stallLimitMs,
+      rolePasswords: dump.rolePasswords,
       ...(dump.pgDump === undefined ? {} : { pgDump: dump.pgDump }),
     };
   }

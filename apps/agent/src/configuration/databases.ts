@@ -76,6 +76,12 @@ const dumpSchema = z
     snapshotAgeLimit: durationSchema
       .prefault('12h')
       .describe('Longest time that a backup may hold its snapshot, since an old one keeps vacuum from its work.'),
+    rolePasswords: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the file of globals beside each backup holds the password hashes of all roles of the server; that needs a superuser, or a member of pg_read_all_data. Whoever can read the backups can then try to guess them.',
+      ),
     pgDump: textSchema
       .optional()
       .describe(

@@ -3,6 +3,7 @@ import type { LogReport, ReportBodies } from '@strideiq/protocol';
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
+import { FoundBook } from './found-book.ts';
 import { LeftRuns } from './left-runs.ts';
 import type { JournalDatabase } from './open-journal.ts';
 import { Outbox } from './outbox.ts';
@@ -63,6 +64,7 @@ export class Journal {
   readonly commands: CommandBook;
   readonly left: LeftRuns;
   readonly schedules: ScheduleBook;
+  readonly foundDatabases: FoundBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -72,6 +74,7 @@ export class Journal {
     this.commands = new CommandBook(db, this.outbox, now);
     this.left = new LeftRuns(db, now);
     this.schedules = new ScheduleBook(db);
+    this.foundDatabases = new FoundBook(db);
   }
 
   /**
@@ -157,7 +160,7 @@ export class Journal {
         })
         .where(eq(runs.id, runId))
         .run();
-      this.#db.update(seals).set({ manifest: '', privileges: null }).where(eq(seals.runId, runId)).run();
+      this.#db.update(seals).set({ manifest: '', privileges: null, globals: null }).where(eq(seals.runId, runId)).run();
       this.#report(runId);
     });
   }
