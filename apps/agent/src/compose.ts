@@ -25,6 +25,8 @@ import { Commands } from './commands/commands.ts';
 import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
+import { Discovery } from './discovery/discovery.ts';
+import { ServerWatch } from './discovery/watch-servers.ts';
 import { isEnrolled } from './enrolment/credential.ts';
 import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
@@ -61,7 +63,7 @@ interface PatienceAndPace {
 
 /** The agent of this host, with everything built: the one place where parts are handed to each other. */
 export class Host {
-  readonly configuration: AgentConfiguration;
+  readonly discovery: Discovery;
   readonly surroundings: Surroundings;
   readonly journal: Journal;
   readonly key: SigningKey;
@@ -69,21 +71,37 @@ export class Host {
   readonly #whole: boolean;
 
   /**
+   * @param configuration the host's file
    * @param of the host that this one is for a piece of work
    * @throws AgentError `StateUnusable`
    */
-  constructor(configuration: AgentConfiguration, surroundings: Surroundings, of?: Pick<Host, 'journal' | 'key'>) {
-    this.configuration = configuration;
+  constructor(
+    configuration: AgentConfiguration,
+    surroundings: Surroundings,
+    of?: Pick<Host, 'journal' | 'key' | 'discovery'>,
+  ) {
     this.surroundings = surroundings;
     this.#whole = of === undefined;
     if (of) {
       this.journal = of.journal;
       this.key = of.key;
+      this.discovery = of.discovery;
       return;
     }
     // First, since it says best what is wrong with a state directory that cannot be used.
     this.journal = new Journal(openJournal(configuration.stateDir), surroundings.now, surroundings.secrets);
     this.key = loadSigningKey(configuration.stateDir);
+    this.discovery = new Discovery({
+      file: configuration,
+      found: this.journal.foundDatabases,
+      now: surroundings.now,
+      endpointOf: async (database) => this.endpointOf(database),
+    });
+  }
+
+  /** The host's file, with the databases that were found on its servers. */
+  get configuration(): AgentConfiguration {
+    return this.discovery.configuration;
   }
 
   /** This host for one piece of work of many: what is opened for it is closed with it, and the rest lives on. */
@@ -91,7 +109,7 @@ export class Host {
     return new Host(this.configuration, { ...this.surroundings, signal }, this);
   }
 
-  /** The database of the host's file with this id. */
+  /** The database with this id that the host's file names, or that was found on a server of it. */
   databaseOfId(databaseId: string): DatabaseConfiguration | undefined {
     return Object.values(this.configuration.databases).find((database) => this.databaseIdOf(database) === databaseId);
   }
@@ -240,7 +258,7 @@ export class Host {
  * @param url of the control plane; left out: there is none
  */
 export function composeDaemon(host: Host, { url, events }: { url?: string | undefined; events: Events }): Daemon {
-  const { configuration, journal, surroundings } = host;
+  const { discovery, journal, surroundings } = host;
   const { now, secrets } = surroundings;
   const clock = new ServerClock(now);
   const progress = new ProgressBoard();
@@ -258,7 +276,7 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
     url === undefined
       ? undefined
       : new Link({
-          configuration,
+          discovery,
           journal,
           now,
           clock,
@@ -270,7 +288,8 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
           secrets,
           random: Math.random,
         });
-  return new Daemon({ journal, link, commands, scheduler, copies: new CopyKeeper(host, events), events });
+  const servers = new ServerWatch({ discovery, now, events });
+  return new Daemon({ journal, link, commands, scheduler, servers, copies: new CopyKeeper(host, events), events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

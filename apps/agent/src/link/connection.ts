@@ -12,14 +12,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../backup/within.ts';
 import type { AgentConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { JournalPosition } from '../journal/outbox.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
 import { ask, unreachable, type Api } from './api.ts';
 import { ReportDelivery } from './deliver-reports.ts';
 import { helloOf } from './hello.ts';
 import { InTurn } from './in-turn.ts';
 import type { ServerClock } from './server-clock.ts';
+
+/** How soon the control plane hears of a database that was found. */
+const declareEveryMs = 1_000;
 
 /** Runs that one progress message tells of. */
 const mostRuns = 100;
@@ -40,7 +45,7 @@ export interface CommandTaker {
 }
 
 export interface ConnectionParts {
-  configuration: AgentConfiguration;
+  discovery: Pick<Discovery, 'configuration' | 'recall'>;
   journal: Journal;
   now: () => number;
   clock: ServerClock;
@@ -67,6 +72,8 @@ export class Connection {
   /** Hello, reports, acknowledgements and settled: each of them means something to what follows it. */
   readonly #inTurn = new InTurn();
   #delivery: ReportDelivery | undefined;
+  /** What this host has said of itself. */
+  #declared: AgentConfiguration | undefined;
 
   /** @param stop ends it from this side */
   constructor(parts: ConnectionParts, target: { url: string; credential: string }, stop: AbortSignal) {
@@ -98,21 +105,18 @@ export class Connection {
    *   `EnvironmentMismatch`; JournalRenewed
    */
   async hello(): Promise<HelloAnswer> {
-    const { journal, now, clock, configuration } = this.#parts;
-    const { outbox } = journal;
+    const { outbox } = this.#parts.journal;
     const position = outbox.position();
-    const sentAt = now();
-    const answer = await this.#ask('hello', (options) =>
-      this.#api.hello.mutate(helloOf(configuration, position, sentAt), options),
-    );
-    if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
-    clock.learn(answer.serverTime, sentAt);
-    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    const answer = await this.#greet(position);
     this.#delivery = new ReportDelivery(
       {
         outbox,
         events: this.#parts.events,
-        send: (batch) => this.#ask('report', (options) => this.#api.report.mutate(batch, options)),
+        send: async (batch) => {
+          // What is reported of a database that the control plane has not heard of would be refused.
+          await this.#declareAnew();
+          return this.#ask('report', (options) => this.#api.report.mutate(batch, options));
+        },
         settle: (seq) => this.#settle(seq),
         signal: this.#signal,
       },
@@ -120,6 +124,31 @@ export class Connection {
       answer.highWater,
     );
     return answer;
+  }
+
+  /** Says what this host is, and what it looks after by now. */
+  async #greet(position: JournalPosition): Promise<HelloAnswer> {
+    const { journal, now, clock, discovery, events } = this.#parts;
+    const { configuration } = discovery;
+    const sentAt = now();
+    this.#declared = configuration;
+    const answer = await this.#ask('hello', (options) =>
+      this.#api.hello.mutate(helloOf(configuration, position, sentAt), options),
+    );
+    if (answer.environment !== configuration.environment) throw mismatch(answer.environment, configuration.environment);
+    clock.learn(answer.serverTime, sentAt);
+    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    for (const { name, code, text } of answer.refusedDatabases) {
+      events.error(`the control plane does not take ${name} from this host: ${code}: ${text}`);
+    }
+    return answer;
+  }
+
+  /** Where other databases were found since the last hello, another one tells of them. */
+  async #declareAnew(): Promise<void> {
+    const { discovery, journal } = this.#parts;
+    discovery.recall();
+    if (discovery.configuration !== this.#declared) await this.#greet(journal.outbox.position());
   }
 
   /**
@@ -130,7 +159,7 @@ export class Connection {
     const delivery = this.#delivery;
     if (!delivery) throw new Error('hello comes first');
     this.#parts.commands.resume();
-    const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
+    const loops = [delivery.run(), this.#heartbeats(), this.#progress(), this.#declarations()];
     try {
       return await Promise.race(loops);
     } catch (error) {
@@ -154,9 +183,9 @@ export class Connection {
 
   /** All is delivered: says what is still open, and takes commands from then on. */
   async #settle(seq: number): Promise<boolean> {
-    const { journal, commands, configuration } = this.#parts;
+    const { journal, commands, discovery } = this.#parts;
     for (const commandId of commands.unacknowledged()) await this.#acknowledge(commandId);
-    const open = journal.openAt(seq, databaseIdsOf(configuration));
+    const open = journal.openAt(seq, databaseIdsOf(discovery.configuration));
     if (!open) return false;
     await this.#ask('settled', (options) => this.#api.settled.mutate(open, options));
     this.#subscribe();
@@ -204,6 +233,13 @@ export class Connection {
       const { serverTime } = await ask('heartbeat', beat, this.#signal);
       clock.learn(serverTime, sentAt);
       await this.#sleep(heartbeatIntervalMs);
+    }
+  }
+
+  async #declarations(): Promise<never> {
+    for (;;) {
+      await this.#declareAnew();
+      await this.#sleep(declareEveryMs);
     }
   }
 

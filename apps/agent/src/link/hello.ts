@@ -37,7 +37,9 @@ export function helloOf(
 }
 
 function declared(configuration: AgentConfiguration, database: DatabaseConfiguration): DeclaredDatabase {
-  const { name, allow, schedule, timezone, jitterMs, catchUp, catchUpLimitMs, retention } = database;
+  const { name, allow, timezone, jitterMs, catchUp, catchUpLimitMs, retention, goneSince } = database;
+  // Of one that its server has no more none is to be missed.
+  const schedule = goneSince === undefined ? database.schedule : [];
   return {
     name,
     stores: storesOf(configuration, database).map(declaredStore),

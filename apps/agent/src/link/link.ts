@@ -63,7 +63,7 @@ export class Link implements AskControlPlane {
   /** Ends with the signal alone, and leaves no connection behind. */
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      const { stateDir } = this.#parts.configuration;
+      const { stateDir } = this.#parts.discovery.configuration;
       const version = credentialVersion(stateDir);
       let refused = false;
       try {
@@ -86,13 +86,10 @@ export class Link implements AskControlPlane {
     try {
       const { credential } = this.#credential();
       connection = new Connection(this.#parts, { url, credential }, stop);
-      const { agentId, environment, refusedDatabases } = await connection.hello();
+      const { agentId, environment } = await connection.hello();
       began = now();
       this.#connected(connection);
       this.#say(`connected to ${url} as agent ${agentId} of ${environment}`);
-      for (const { name, code, text } of refusedDatabases) {
-        this.#parts.events.error(`the control plane does not take ${name} from this host: ${code}: ${text}`);
-      }
       await connection.serve();
     } catch (error) {
       onRefused(began === undefined ? isForGood(error) : codeOf(error) === 'CredentialInvalid');
@@ -106,8 +103,8 @@ export class Link implements AskControlPlane {
 
   /** Read anew each time: this host may have enrolled again meanwhile. */
   #credential(): Credential {
-    const { configuration, secrets } = this.#parts;
-    const credential = loadCredential(configuration.stateDir, secrets);
+    const { discovery, secrets } = this.#parts;
+    const credential = loadCredential(discovery.configuration.stateDir, secrets);
     if (credential) return credential;
     throw new AgentError(
       'NotEnrolled',
@@ -159,7 +156,7 @@ export class Link implements AskControlPlane {
   }
 
   async #wait(ms: number, version: string | undefined, stop: AbortSignal): Promise<void> {
-    const { stateDir } = this.#parts.configuration;
+    const { stateDir } = this.#parts.discovery.configuration;
     const until = performance.now() + ms;
     for (;;) {
       const left = until - performance.now();

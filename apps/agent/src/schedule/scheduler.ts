@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { DueMoments, lookAt, newId, runStates, type RunState } from '@strideiq/core';
 import type { RunQueue } from '../commands/run-queue.ts';
 import type { Host } from '../compose.ts';
-import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { AgentConfiguration, DatabaseConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
 import type { DueRun } from '../journal/schedule-book.ts';
 import type { DueKind, Run } from '../journal/schema.ts';
@@ -54,24 +54,26 @@ interface FollowedLine {
  */
 export class Scheduler {
   readonly #parts: SchedulerParts;
-  readonly #lines: FollowedLine[];
+  #lines: FollowedLine[] = [];
+  /** What the lines were made of. */
+  #configuration: AgentConfiguration | undefined;
   /** Nothing is due before, unless the clock is set. */
   #quietFrom = Number.POSITIVE_INFINITY;
   #quietUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
-    this.#lines = linesOf(parts.host);
   }
 
   /** To be called once, before the first look. */
   begin(): void {
-    this.#parts.host.journal.schedules.forgetOthers(this.#lines.map(({ id }) => id));
+    this.#follow();
   }
 
   /** To be called each second or so. @throws where the journal cannot be written to: nothing was begun then */
   look(): void {
     const now = this.#parts.host.surroundings.now();
+    if (this.#configuration !== this.#parts.host.configuration) this.#follow();
     if (now < this.#quietFrom || now >= this.#quietUntil) {
       for (const line of this.#lines) this.#lookAt(line, now);
       const next = this.#lines.map(({ moments }) => moments.after(now) ?? Number.POSITIVE_INFINITY);
@@ -81,6 +83,19 @@ export class Scheduler {
       this.#quietUntil = isDelayed ? now : Math.min(...next);
     }
     for (const due of this.#parts.host.journal.schedules.due()) this.#seeTo(due, now);
+  }
+
+  /**
+   * Follows the lines of the databases that there are now. How far those of a database were seen to that is gone is kept:
+   * once it is there again, made anew by somebody perhaps, what it has missed is made by the usual rules.
+   */
+  #follow(): void {
+    const { host } = this.#parts;
+    const lines = linesOf(host);
+    host.journal.schedules.forgetOthers(lines.map(({ id }) => id));
+    this.#lines = lines.filter(({ database }) => database.goneSince === undefined);
+    this.#configuration = host.configuration;
+    this.#quietFrom = Number.POSITIVE_INFINITY;
   }
 
   /** Whether a moment of a line has come. */
@@ -135,7 +150,8 @@ export class Scheduler {
     const database = host.databaseOfId(databaseId);
     // One that is tried again is late by when it was to be.
     const since = due.attempt === 1 ? dueAt : due.notBefore;
-    if (!database || (now - since > punctualMs && this.#isTooLate(kind, database, since, now)))
+    const isThere = database !== undefined && database.goneSince === undefined;
+    if (!isThere || (now - since > punctualMs && this.#isTooLate(kind, database, since, now)))
       return journal.schedules.done(due);
     if (isPaused(database, now)) return undefined;
     if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {
