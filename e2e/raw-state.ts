@@ -110,7 +110,7 @@ export async function expectOnlyWhole(store: RawStore): Promise<Map<string, RawM
       if (seen.has(key)) continue;
       const sql = gunzipped(await store.read(name), what);
       const end = sql.subarray(-200).toString();
-      const isClosed = name.endsWith('.privileges.sql.gz') || closingLine.test(end);
+      const isClosed = /\.(?:privileges|globals)\.sql\.gz$/.test(name) || closingLine.test(end);
       expect({ what, isClosed, end }).toEqual({ what, isClosed: true, end });
       seen.add(key);
     }

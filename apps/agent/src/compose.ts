@@ -26,6 +26,8 @@ import { CopyKeeper } from './copies/copy-keeper.ts';
 import { Daemon } from './daemon/daemon.ts';
 import type { Events } from './daemon/events.ts';
 import { JournalKeeper } from './daemon/journal-keeper.ts';
+import { Discovery } from './discovery/discovery.ts';
+import { ServerWatch } from './discovery/watch-servers.ts';
 import { isEnrolled } from './enrolment/credential.ts';
 import { StoreWatcher } from './drift/store-watcher.ts';
 import { AgentError } from './errors.ts';
@@ -64,6 +66,7 @@ interface PatienceAndPace {
 
 /** The agent of this host, with everything built: the one place where parts are handed to each other. */
 export class Host {
+  readonly discovery: Discovery;
   readonly surroundings: Surroundings;
   readonly journal: Journal;
   readonly key: SigningKey;
@@ -72,25 +75,40 @@ export class Host {
   readonly #whole: boolean;
 
   /**
+   * @param configuration the host's file
    * @param of the host that this one is for a piece of work
    * @throws AgentError `StateUnusable`
    */
-  constructor(file: AgentConfiguration, surroundings: Surroundings, of?: Pick<Host, 'journal' | 'key' | 'policies'>) {
+  constructor(
+    file: AgentConfiguration,
+    surroundings: Surroundings,
+    of?: Pick<Host, 'journal' | 'key' | 'discovery' | 'policies'>,
+  ) {
     this.surroundings = surroundings;
     this.#whole = of === undefined;
     if (of) {
       this.journal = of.journal;
       this.key = of.key;
+      this.discovery = of.discovery;
       this.policies = of.policies;
       return;
     }
     // First, since it says best what is wrong with a state directory that cannot be used.
     this.journal = new Journal(openJournal(file.stateDir), surroundings.now, surroundings.secrets);
     this.key = loadSigningKey(file.stateDir);
-    this.policies = new KeptPolicies(file, this.journal.policies);
+    this.discovery = new Discovery({
+      file,
+      found: this.journal.foundDatabases,
+      now: surroundings.now,
+      endpointOf: async (database) => this.endpointOf(database),
+    });
+    this.policies = new KeptPolicies(this.discovery, this.journal.policies);
   }
 
-  /** The host's file, with the policies that are in force: they may change while this host runs. */
+  /**
+   * The host's file, with the databases that were found on its servers and the policies that are in force. Another object as
+   * soon as one of them is another.
+   */
   get configuration(): AgentConfiguration {
     return this.policies.configuration;
   }
@@ -100,7 +118,7 @@ export class Host {
     return new Host(this.policies.file, { ...this.surroundings, signal }, this);
   }
 
-  /** The database of the host's file with this id. */
+  /** The database with this id that the host's file names, or that was found on a server of it. */
   databaseOfId(databaseId: string): DatabaseConfiguration | undefined {
     return Object.values(this.configuration.databases).find((database) => this.databaseIdOf(database) === databaseId);
   }
@@ -228,6 +246,7 @@ export class Host {
       hangLimitMs: dump.hangLimitMs,
       snapshotAgeLimitMs: dump.snapshotAgeLimitMs,
       stallLimitMs: dump.stallLimitMs,
+      rolePasswords: dump.rolePasswords,
       ...(dump.pgDump === undefined ? {} : { pgDump: dump.pgDump }),
     };
   }
@@ -248,7 +267,7 @@ export class Host {
  * @param url of the control plane; left out: there is none
  */
 export function composeDaemon(host: Host, { url, events }: { url?: string | undefined; events: Events }): Daemon {
-  const { journal, surroundings } = host;
+  const { discovery, journal, surroundings } = host;
   const { now, secrets } = surroundings;
   const clock = new ServerClock(now);
   const progress = new ProgressBoard();
@@ -267,6 +286,7 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
       ? undefined
       : new Link({
           policies: host.policies,
+          discovery,
           journal,
           now,
           clock,
@@ -281,7 +301,8 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
   const copies = new CopyKeeper(host, events);
   const stores = new StoreWatcher(host, events);
   const keeper = new JournalKeeper(host, events);
-  return new Daemon({ link, commands, scheduler, copies, stores, journal: keeper, events });
+  const servers = new ServerWatch({ discovery, now, events });
+  return new Daemon({ link, commands, scheduler, servers, copies, stores, journal: keeper, events });
 }
 
 /** A silent store must not hold up the others for as many silences as there are tries. */

@@ -94,6 +94,20 @@ export const manifestSchema = z.object({
   }),
   object: z.object({ name: z.string(), bytes: bytesSchema, rawBytes: bytesSchema, sha256: sha256Schema }),
   privileges: z.object({ name: z.string(), bytes: bytesSchema, sha256: sha256Schema }).nullable(),
+  /**
+   * What belongs to the whole server: roles with their settings, tablespaces, grants on parameters. Null where it could
+   * not be read; absent in backups of agents that did not make it yet.
+   */
+  globals: z
+    .object({
+      name: z.string(),
+      bytes: bytesSchema,
+      sha256: sha256Schema,
+      /** Whether it holds the password hashes of all roles. */
+      rolePasswords: z.boolean(),
+    })
+    .nullable()
+    .optional(),
   chunks: listOf(chunkSchema),
   tables: listOf(tableRowsSchema),
   /** `lastValue` as text, since it may pass 2^53; with `isCalled` false it is the one that is handed out next. */

@@ -17,6 +17,7 @@ describe('backupNames', () => {
       dump: 'running_app_20260111_030000.sql.gz',
       manifest: 'running_app_20260111_030000.manifest.json',
       privileges: 'running_app_20260111_030000.privileges.sql.gz',
+      globals: 'running_app_20260111_030000.globals.sql.gz',
     });
   });
 
@@ -48,9 +49,9 @@ describe('backupNames', () => {
 });
 
 describe('parseBackupName', () => {
-  it('reads back whatever was named, whichever of the three it is', () => {
+  it('reads back whatever was named, whichever of them it is', () => {
     fc.assert(
-      fc.property(name, moment, fc.constantFrom('dump', 'manifest', 'privileges'), (database, at, kind) => {
+      fc.property(name, moment, fc.constantFrom('dump', 'manifest', 'privileges', 'globals'), (database, at, kind) => {
         const names = backupNames(database, at);
         expect(parseBackupName(names[kind])).toEqual({ kind, database, at, names });
       }),
@@ -93,7 +94,9 @@ describe('parseBackupName', () => {
   ])('is not fooled by %j', (key) => expect(parseBackupName(key)).toBeUndefined());
 
   it('never fails, and names nothing that does not print back to itself', () => {
-    const odd = fc.stringMatching(/^[a-z_./]{0,5}_?\d{0,8}_?\d{0,6}\.(sql\.gz|manifest\.json|privileges\.sql\.gz)$/);
+    const odd = fc.stringMatching(
+      /^[a-z_./]{0,5}_?\d{0,8}_?\d{0,6}\.(sql\.gz|manifest\.json|privileges\.sql\.gz|globals\.sql\.gz)$/,
+    );
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), odd), (key) => {
         const parsed = parseBackupName(key);

@@ -21,16 +21,23 @@ export function isUploadKey(key: string): boolean {
   return uploadForm.test(key);
 }
 
-/** The three objects of one backup; keys are relative to the store's prefix. */
+/** The objects of one backup; keys are relative to the store's prefix. */
 export interface BackupNames {
-  /** What the three share, `running_app_20260111_030000`. */
+  /** What they share, `running_app_20260111_030000`. */
   stem: string;
   dump: string;
   manifest: string;
   privileges: string;
+  /** What belongs to the whole server. No restore of ours reads it. */
+  globals: string;
 }
 
-const ending = { dump: '.sql.gz', manifest: '.manifest.json', privileges: '.privileges.sql.gz' } as const;
+const ending = {
+  dump: '.sql.gz',
+  manifest: '.manifest.json',
+  privileges: '.privileges.sql.gz',
+  globals: '.globals.sql.gz',
+} as const;
 
 /** A name that can stand in a file name, an object key and a URL unchanged. Also the rule for names in the host's file. */
 export const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
@@ -68,6 +75,7 @@ function namesOf(stem: string): BackupNames {
     dump: stem + ending.dump,
     manifest: stem + ending.manifest,
     privileges: stem + ending.privileges,
+    globals: stem + ending.globals,
   };
 }
 
@@ -79,7 +87,8 @@ export interface ParsedName {
   names: BackupNames;
 }
 
-const backupName = /^(.+)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)(\.sql\.gz|\.manifest\.json|\.privileges\.sql\.gz)$/;
+const backupName =
+  /^(.+)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)((?:\.privileges|\.globals)?\.sql\.gz|\.manifest\.json)$/;
 
 /** Reads a key made by {@link backupNames}, or by the old scripts, which named theirs alike; undefined for any other. */
 export function parseBackupName(key: string): ParsedName | undefined {

@@ -30,6 +30,8 @@ export interface BackupRequest {
   snapshotAgeLimitMs: number;
   /** pg_dump by its path, or its folder, where PATH's is not to be used. */
   pgDump?: string;
+  /** Whether the globals are to hold the password hashes of all roles. */
+  rolePasswords: boolean;
   /** Made just before the database is replaced: see the manifest. */
   safety?: boolean;
   /** Left out: this host asks for it itself. */

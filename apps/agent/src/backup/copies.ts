@@ -14,6 +14,7 @@ export interface Sealed {
   names: BackupNames;
   manifest: Buffer;
   privileges: Buffer | undefined;
+  globals: Buffer | undefined;
   dumpBytes: number;
   /** LATEST is to become this one. */
   newest: boolean;
@@ -110,7 +111,7 @@ export class Copy {
     });
   }
 
-  /** Waits until the dump is in, then adds privileges, manifest (the commit point) and the names of the newest. */
+  /** Waits until the dump is in, then adds privileges, globals, manifest (the commit point) and the names of the newest. */
   async complete(sealed: Sealed): Promise<void> {
     await this.settled();
     await this.#short(async () => {
@@ -174,8 +175,13 @@ export class NoCopyError extends AgentError {
  * Once the manifest is there the copy is good: what fails after it is a warning.
  */
 export async function completeCopy({ store, name }: OpenedStore, sealed: Sealed, warnings: string[]): Promise<void> {
-  const { names, manifest, privileges, newest } = sealed;
-  if (privileges && !(await store.head(names.privileges))) await store.put(names.privileges, once(privileges));
+  const { names, manifest, privileges, globals, newest } = sealed;
+  for (const [key, beside] of [
+    [names.privileges, privileges],
+    [names.globals, globals],
+  ] as const) {
+    if (beside && !(await store.head(key))) await store.put(key, once(beside));
+  }
   if (!(await store.head(names.manifest))) await store.put(names.manifest, once(manifest));
   if (!newest) return;
   try {

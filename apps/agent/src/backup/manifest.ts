@@ -6,6 +6,7 @@ import type { SealedBackup } from '../journal/schema.ts';
 import { agentVersion } from '../version.ts';
 import type { ServerFacts } from './preflight.ts';
 import type { BackupRequest } from './backup-request.ts';
+import type { Globals } from './globals.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What was read of the database at the snapshot, beside its rows. */
@@ -28,11 +29,12 @@ export interface ManifestParts {
   contents: Contents;
   /** The sidecar as it is stored. */
   privileges: Buffer | undefined;
+  globals: Globals | undefined;
 }
 
 /** The manifest of a backup, not yet signed. */
 export function makeManifest(parts: ManifestParts): Manifest {
-  const { request, ids, facts, snapshot, names, result, privileges } = parts;
+  const { request, ids, facts, snapshot, names, result, privileges, globals } = parts;
   return {
     formatVersion: 1,
     ...ids,
@@ -67,6 +69,14 @@ export function makeManifest(parts: ManifestParts): Manifest {
     },
     object: { name: names.dump, bytes: result.bytes, rawBytes: result.rawBytes, sha256: result.sha256 },
     privileges: privileges ? { name: names.privileges, bytes: privileges.length, sha256: sha256(privileges) } : null,
+    globals: globals
+      ? {
+          name: names.globals,
+          bytes: globals.file.length,
+          sha256: sha256(globals.file),
+          rolePasswords: globals.rolePasswords,
+        }
+      : null,
     chunks: result.chunks,
     tables: result.tables,
     sequences: result.sequences,

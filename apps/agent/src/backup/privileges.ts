@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { isServerLevel, readDump, setsPrivileges } from '@strideiq/dump';
-import { AgentError } from '../errors.ts';
-import type { ChildProcess } from '../postgres/child-process.ts';
 import { startTool, type Tool } from '../postgres/client-tools.ts';
 import { answered, type Connection } from '../postgres/connect.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
 import { isLockTimeout } from './dump-process.ts';
 import { largeObjectRights } from './large-object-rights.ts';
+import { finished, textOf } from './tool-output.ts';
 
 export interface PrivilegesOptions {
   /** The leader's, in whose snapshot large objects are looked at. */
@@ -34,6 +33,8 @@ export interface PrivilegeParts {
   /** SQL. */
   largeObjects: Buffer;
 }
+
+const what = 'owners and grants';
 
 /** Ends the part that must run before the dump; RECOVER.txt cuts here. */
 export const endOfRoles = '-- End of roles';
@@ -96,7 +97,7 @@ async function besideStatements(options: PrivilegesOptions): Promise<Omit<Privil
   const { connection, endpoint, applicationName, hangLimitMs } = options;
   const roles = startTool(options.rolesTool, endpoint, ['--roles-only', '--no-role-passwords'], { applicationName });
   return {
-    roles: await textOf(finished(roles, 'pg_dumpall', options)),
+    roles: await textOf(finished(roles, { ...options, name: 'pg_dumpall', what })),
     largeObjects: Buffer.from(await answered(connection, largeObjectRights(connection), hangLimitMs)),
   };
 }
@@ -110,7 +111,9 @@ async function statementsOf(
   const all = ['--schema-only', '--create', '--no-subscriptions', `--encoding=${encoding}`, `--snapshot=${snapshotId}`];
   const schema = startTool(options.dumpTool, options.endpoint, [...all, ...args], options);
   const statements: Buffer[] = [];
-  for await (const piece of readDump(finished(schema, 'pg_dump', options), { connectAllowed: true })) {
+  for await (const piece of readDump(finished(schema, { ...options, name: 'pg_dump', what }), {
+    connectAllowed: true,
+  })) {
     if (piece.kind !== 'statement') continue;
     if (setting.test(piece.sql.toString('latin1', 0, 100)) || belongs(piece.sql)) statements.push(piece.sql);
   }
@@ -119,53 +122,3 @@ async function statementsOf(
 
 /** The settings that the statements' own text depends on. */
 const setting = /^\s*SET (client_encoding|standard_conforming_strings)\b/;
-
-/** A tool's output that ends only when the tool exited 0; it is ended when it hangs, and when the signal aborts. */
-async function* finished(
-  child: ChildProcess,
-  name: string,
-  { hangLimitMs, signal }: PrivilegesOptions,
-): AsyncGenerator<Buffer> {
-  let reason: Error | undefined;
-  const end = (why: Error) => {
-    reason ??= why;
-    void child.stop();
-  };
-  const interrupted = () => end(signal.reason as Error);
-  const silence = setTimeout(() => end(hangs(name, hangLimitMs)), hangLimitMs);
-  if (signal.aborted) interrupted();
-  else signal.addEventListener('abort', interrupted, { once: true });
-  try {
-    for await (const piece of child.stdout as AsyncIterable<Buffer>) {
-      silence.refresh();
-      yield piece;
-    }
-    const { exitCode, signal: killedBy, stderr, startError } = await child.ended;
-    if (exitCode === 0 && !reason) return;
-    throw new AgentError(
-      'DumpFailed',
-      `${name} could not read owners and grants (${killedBy ?? exitCode ?? startError}): ${stderr || 'it gave no reason'}`,
-      'The role needs to read pg_roles and the schema; a superuser or a member of pg_read_all_data can.',
-    );
-  } catch (error) {
-    throw reason ?? error;
-  } finally {
-    clearTimeout(silence);
-    signal.removeEventListener('abort', interrupted);
-    await child.stop();
-  }
-}
-
-function hangs(name: string, limitMs: number): AgentError {
-  return new AgentError(
-    'DumpHangs',
-    `${name} has written nothing for ${Math.round(limitMs / 1000)} s while it read owners and grants, and was ended.`,
-    'Look for a stopped process or a cut connection between it and the server; the next backup reads them again.',
-  );
-}
-
-async function textOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
-  const all: Buffer[] = [];
-  for await (const piece of pieces) all.push(piece);
-  return Buffer.concat(all);
-}

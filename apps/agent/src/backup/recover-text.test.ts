@@ -27,7 +27,11 @@ function wordsOf(text: string, part: string): string[] {
 describe('recoverText', () => {
   it('names the objects where they are', () => {
     expect(textFor({})).toContain('cp /backups/NAME.* .');
-    expect(textFor({}, 's3://bucket/prefix/')).toContain('aws s3 cp s3://bucket/prefix/NAME.sql.gz .');
+    const inBucket = textFor({}, 's3://bucket/prefix/');
+    expect(inBucket).toContain('aws s3 cp s3://bucket/prefix/NAME.sql.gz .');
+    expect(inBucket).toContain(
+      '    aws s3 cp s3://bucket/prefix/NAME.globals.sql.gz .\n    gunzip -c NAME.globals.sql.gz',
+    );
   });
 
   it('quotes a name for SQL and for the shell', () => {

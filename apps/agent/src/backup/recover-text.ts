@@ -11,6 +11,7 @@ export function recoverText(location: string, manifestText: Buffer): string {
   const fetch = location.startsWith('s3://')
     ? `aws s3 ls ${place}\n    aws s3 cp ${place}NAME.sql.gz .\n    aws s3 cp ${place}NAME.manifest.json .\n    aws s3 cp ${place}NAME.privileges.sql.gz .`
     : `ls -l ${place}\n    cp ${place}NAME.* .`;
+  const fetchGlobals = location.startsWith('s3://') ? `aws s3 cp ${place}NAME.globals.sql.gz .\n    ` : '';
   const own = sql(source.database);
   const restored = `${database}_restored`;
   return `HOW TO RESTORE "${database}" WITH STOCK TOOLS ALONE
@@ -44,7 +45,7 @@ NAME is one backup, like ${database}_20260111_030000 (time in UTC). LATEST.sql.g
     psql -U postgres -d ${restored} -c '\\dt+'
     gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${restored}
 
-   No passwords are in these files: set them anew with \\password.
+   No passwords of roles are in these files: set them anew with \\password.
 
 6. Put it in place of the old one, when the application is stopped and nobody is connected. Where there is no old one,
    the first line says that it does not exist. The last line gives the database itself its owner, grants and settings:
@@ -52,6 +53,13 @@ NAME is one backup, like ${database}_20260111_030000 (time in UTC). LATEST.sql.g
     psql -U postgres -d postgres -c ${shell(`ALTER DATABASE ${own} RENAME TO ${sql(`${source.database}_old`)}`)}
     psql -U postgres -d postgres -c ${shell(`ALTER DATABASE "${restored}" RENAME TO ${own}`)}
     gunzip -c NAME.privileges.sql.gz | psql -U postgres -d ${shell(source.database)}
+
+7. Only for a whole new server, and then in place of 3: roles with their settings and memberships, tablespaces, and grants on
+   parameters. The directory of each tablespace has to be there first, empty and the server's own; without it that
+   tablespace is told to fail, and the rest goes on. "already exists" is harmless. The file's first lines say whether it
+   holds password hashes; mostly it does not. Backups of older agents have no such file:
+
+    ${fetchGlobals}gunzip -c NAME.globals.sql.gz | psql -U postgres -d postgres
 
 The .sql.gz is made of many gzip members. gunzip, zcat, pigz and every complete gzip reader take them as one file;
 some libraries stop after the first: do not use those.

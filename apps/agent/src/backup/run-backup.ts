@@ -14,9 +14,10 @@ import { connectUntil } from './connect-until.ts';
 import { Copy, NoCopyError, chooseNames, type Sealed } from './copies.ts';
 import { lockDatabase } from './database-lock.ts';
 import { FanOut } from './fan-out.ts';
-import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents } from './manifest.ts';
+import { makeManifest, manifestText, sealedBackupOf, sha256, type Contents, type ManifestParts } from './manifest.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from './preflight.ts';
 import { lowerPriority } from './priority.ts';
+import { readGlobals, type Globals } from './globals.ts';
 import { isOfSidecar, readPrivileges, sidecarOf, type PrivilegeParts } from './privileges.ts';
 import { Lanes } from './lanes.ts';
 import { Leader } from './snapshot.ts';
@@ -180,7 +181,7 @@ class BackupRun {
     });
     const warnings = [...lanes.warnings];
     const beside = new AbortController();
-    const reading = this.#privileges(work, warnings, beside.signal);
+    const reading = this.#beside(work, warnings, beside.signal);
     const looking = this.#contents(work);
     // A dump is nothing without them: nobody is to wait for the rest of it.
     looking.catch(async (error: unknown) => {
@@ -198,14 +199,14 @@ class BackupRun {
       // The dump is whole: what happens to server or pg_dump now does it no harm.
       watch.stop();
       this.#deps.progress({ phase: 'privileges' });
-      const parts = await reading;
+      const { parts, globals } = await reading;
       const privileges = parts ? sidecarOf(parts, objects) : undefined;
       this.#deps.signal.throwIfAborted();
-      manifest = this.#manifest(work, result, contents, privileges);
+      manifest = this.#manifest(work, result, contents, { privileges, globals });
       const text = manifestText(manifest, names.manifest);
       // Whoever takes LATEST wants what was there before something went wrong.
       const newest = manifest.safety !== true;
-      sealed = { names, manifest: text, privileges, dumpBytes: result.bytes, newest };
+      sealed = { names, manifest: text, privileges, globals: globals?.file, dumpBytes: result.bytes, newest };
       this.#seal(sealed, manifest);
       this.#deps.progress({ phase: 'storing' });
       // What remains is the stores' own: the server need not keep old rows for us as long as that takes.
@@ -265,31 +266,44 @@ class BackupRun {
     });
   }
 
-  /** Never rejects: a whole dump is not thrown away for them. */
-  async #privileges(
+  /** What no dump holds. Never rejects: a whole dump is not thrown away for it. */
+  async #beside(
     { leader, tool, facts, started }: Work,
     warnings: string[],
     ended: AbortSignal,
-  ): Promise<PrivilegeParts | undefined> {
-    const { endpoint, pgDump, hangLimitMs, snapshotAgeLimitMs } = this.#request;
+  ): Promise<{ parts?: PrivilegeParts | undefined; globals?: Globals | undefined }> {
+    const { endpoint, pgDump, hangLimitMs, snapshotAgeLimitMs, rolePasswords } = this.#request;
     const tooLong = AbortSignal.timeout(Math.min(snapshotAgeLimitMs, longestTimerMs));
-    try {
-      const rolesTool = await findTool('pg_dumpall', endpoint, facts.major, pgDump);
-      return await readPrivileges({
-        connection: leader.connection,
+    const signal = AbortSignal.any([this.#deps.signal, ended, tooLong]);
+    const applicationName = `${this.#applicationName}-privileges`;
+    const common = { connection: leader.connection, endpoint, applicationName, hangLimitMs, signal };
+    const orWarn = async <T>(what: string, read: () => Promise<T>): Promise<T | undefined> => {
+      try {
+        return await read();
+      } catch (error) {
+        warnings.push(`${what} are not in this backup, its rows are: ${paragraphOf(error)}`);
+        return undefined;
+      }
+    };
+    const findRolesTool = async () => findTool('pg_dumpall', endpoint, facts.major, pgDump);
+    const parts = await orWarn('Owners and grants', async () =>
+      readPrivileges({
+        ...common,
         dumpTool: tool,
-        rolesTool,
-        endpoint,
+        rolesTool: await findRolesTool(),
         snapshotId: started.snapshot.id,
         encoding: facts.encoding,
-        applicationName: `${this.#applicationName}-privileges`,
-        hangLimitMs,
-        signal: AbortSignal.any([this.#deps.signal, ended, tooLong]),
-      });
-    } catch (error) {
-      warnings.push(`Owners and grants are not in this backup, its rows are: ${paragraphOf(error)}`);
-      return undefined;
+      }),
+    );
+    const globals = await orWarn('The globals of the server', async () =>
+      readGlobals({ ...common, tool: await findRolesTool(), rolePasswords }),
+    );
+    if (rolePasswords && globals?.rolePasswords === false) {
+      warnings.push(
+        `Role passwords are not in this backup: dump.rolePasswords asks for them, and ${endpoint.user} may not read them. Let a superuser or a member of pg_read_all_data make the backups, or take the key out.`,
+      );
     }
+    return { parts, globals };
   }
 
   #seal(sealed: Sealed, manifest: Manifest): void {
@@ -300,6 +314,7 @@ class BackupRun {
       manifest: sealed.manifest.toString(),
       manifestSha256,
       privileges: sealed.privileges ?? null,
+      globals: sealed.globals ?? null,
     };
     this.#deps.journal.seal(seal, sealedBackupOf(manifest, manifestSha256));
   }
@@ -308,7 +323,7 @@ class BackupRun {
     { facts, lanes, tool, names, started }: Work,
     result: DumpResult,
     contents: Contents,
-    privileges: Buffer | undefined,
+    beside: Pick<ManifestParts, 'privileges' | 'globals'>,
   ): Manifest {
     const parts = {
       request: this.#request,
@@ -322,7 +337,7 @@ class BackupRun {
       names,
       result,
       contents,
-      privileges,
+      ...beside,
     };
     return signDocument(makeManifest(parts), this.#deps.key);
   }

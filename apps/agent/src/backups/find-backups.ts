@@ -52,7 +52,7 @@ export async function findBackups(
     });
     for (const object of objects) {
       const parsed = parseBackupName(object.key);
-      if (!parsed || parsed.kind === 'privileges') continue;
+      if (!parsed || parsed.kind === 'privileges' || parsed.kind === 'globals') continue;
       const { names, database, at } = parsed;
       const copy = copies.get(names.stem) ?? { opened, dumpKey: names.dump, sizeBytes: undefined, hasManifest: false };
       if (parsed.kind === 'dump') copy.sizeBytes = object.sizeBytes;

@@ -1,3 +1,4 @@
+import { codeOf, paragraphOf } from '@strideiq/core';
 import { memberCompressor } from '@strideiq/dump';
 import prettyBytes from 'pretty-bytes';
 import type { BackupOutcome } from '../backup/backup-request.ts';
@@ -5,6 +6,8 @@ import { NoCopyError } from '../backup/copies.ts';
 import { runBackup } from '../backup/run-backup.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { resolveReference } from '../backups/resolve-reference.ts';
+import type { DatabaseConfiguration } from '../configuration/index.ts';
+import { AgentError, exitCodeOf } from '../errors.ts';
 import { pruneReplaced } from '../in-place/prune-replaced.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
 import { pruneByItself } from '../retention/prune-copies.ts';
@@ -13,14 +16,66 @@ import { verifyCopy, type Verification } from '../verify/verify-copy.ts';
 import { clearFirst } from './clear-first.ts';
 import { checkStoreNames, databaseOf, type Command } from './run-command.ts';
 
-/** `backup [DATABASE] [--verify] [--store NAME] [--jobs N] [--retention DAYS]` */
-export async function backup(
+export interface BackupOptions {
+  all?: boolean;
+  verify?: boolean;
+  store?: string[];
+  jobs?: 'auto' | number;
+  retention?: number;
+}
+
+/** `backup [DATABASE | --all] [--verify] [--store NAME] [--jobs N] [--retention DAYS]` */
+export async function backup(command: Command, name: string | undefined, options: BackupOptions): Promise<number> {
+  const { host, output } = command;
+  if (options.all === true) return backupAll(command, name, options);
+  const database = databaseOf(host.configuration, name, 'Name one of them, or say --all.');
+  const tellFailure = (error: unknown, details: object) => output.failure(codeOf(error), paragraphOf(error), details);
+  return backupOne(command, database, options, { tell: output.result.bind(output), tellFailure });
+}
+
+/** One after another; exit code 1 where one of them failed. */
+async function backupAll(command: Command, name: string | undefined, options: BackupOptions): Promise<number> {
+  const { host, output, surroundings } = command;
+  if (name !== undefined) {
+    throw new AgentError('UsageInvalid', `${name} stands beside --all.`, 'Keep one of the two.');
+  }
+  const all = Object.values(host.configuration.databases).filter(({ goneSince }) => goneSince === undefined);
+  if (all.length === 0) {
+    throw new AgentError('UsageInvalid', 'There is no database.', '`strideiq-agent doctor` says what was found where.');
+  }
+  let worst = 0;
+  for (const database of all) {
+    const tellFailure = (error: unknown, details: object) => {
+      const failed = { code: codeOf(error), message: paragraphOf(error) };
+      if (output.json) output.item({ database: database.name, error: failed, ...details }, '');
+      output.problem(`${database.name}: ${failed.message}`);
+    };
+    try {
+      const code = await backupOne(command, database, options, { tell: output.item.bind(output), tellFailure });
+      worst = Math.max(worst, code);
+    } catch (error) {
+      surroundings.signal.throwIfAborted();
+      tellFailure(error, {});
+      worst = Math.max(worst, exitCodeOf(error));
+    }
+    surroundings.signal.throwIfAborted();
+  }
+  return worst === 0 || worst === 130 ? worst : 1;
+}
+
+/** How a backup is told of. */
+interface Tell {
+  tell: (document: unknown, text: string) => void;
+  tellFailure: (error: unknown, details: object) => void;
+}
+
+async function backupOne(
   command: Command,
-  name: string | undefined,
-  options: { verify?: boolean; store?: string[]; jobs?: 'auto' | number; retention?: number },
+  database: DatabaseConfiguration,
+  options: BackupOptions,
+  { tell, tellFailure }: Tell,
 ): Promise<number> {
   const { host, output, progress, surroundings } = command;
-  const database = databaseOf(host.configuration, name);
   checkStoreNames(database, options.store);
   await clearFirst(command, database);
   const request = await host.backupRequest(database, options.store, options.jobs);
@@ -31,7 +86,7 @@ export async function backup(
     outcome = await runBackup(request, { journal, key, now, progress, signal });
   } catch (error) {
     if (!(error instanceof NoCopyError)) throw error;
-    output.failure(error.code, error.paragraph, { copies: error.copies });
+    tellFailure(error, { copies: error.copies });
     return 1;
   }
   for (const warning of outcome.warnings) output.warn(warning);
@@ -64,7 +119,7 @@ export async function backup(
   const { runId, backupId, manifest, copies, warnings } = outcome;
   const { object, startedAt, finishedAt } = manifest;
   const rows = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
-  output.result(
+  tell(
     {
       runId,
       backupId,

@@ -4,7 +4,7 @@ import { drillRequest } from '../drill/drill-request.ts';
 import { runDrill, type DrillOutcome } from '../drill/run-drill.ts';
 import { clearFirst } from './clear-first.ts';
 import { toastCompressionOf } from './restore.ts';
-import { databaseOf, type Command } from './run-command.ts';
+import { databaseOf, databaseOfBackups, type Command } from './run-command.ts';
 
 export interface DrillOptions {
   backup?: string;
@@ -17,7 +17,7 @@ export interface DrillOptions {
 /** `drill DATABASE`: its latest backup into a scratch database, compared, asked, and dropped again. */
 export async function drill(command: Command, name: string | undefined, options: DrillOptions): Promise<number> {
   const { host, output, progress, surroundings } = command;
-  const database = databaseOf(host.configuration, name);
+  const database = databaseOfBackups(host.configuration, name);
   const server = options.via === undefined ? database : databaseOf(host.configuration, options.via);
   await clearFirst(command, database);
   const { journal, key } = host;

@@ -4,7 +4,7 @@ import prettyBytes from 'pretty-bytes';
 import { findBackups, manifestKeyOf, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import { databaseOf, type Command } from './run-command.ts';
+import { databaseOfBackups, type Command } from './run-command.ts';
 
 interface Listed {
   id: string | null;
@@ -21,7 +21,7 @@ interface Listed {
 /** `list [DATABASE]`: what the stores themselves hold. Exit code 3 where that is nothing. */
 export async function list({ host, output }: Command, name: string | undefined): Promise<number> {
   const all = Object.values(host.configuration.databases);
-  const databases: DatabaseConfiguration[] = name === undefined ? all : [databaseOf(host.configuration, name)];
+  const databases: DatabaseConfiguration[] = name === undefined ? all : [databaseOfBackups(host.configuration, name)];
   const listed: Listed[] = [];
   for (const database of databases) {
     const stores = await host.storesOf(database);
@@ -31,7 +31,11 @@ export async function list({ host, output }: Command, name: string | undefined):
     for (const backup of backups) listed.push(await describe(backup));
   }
   if (listed.length === 0) {
-    throw new AgentError('BackupNotFound', 'The stores hold no backup.', '`strideiq-agent backup` makes one.');
+    const cure =
+      databases.length === 0
+        ? 'No database was found on the servers. `strideiq-agent list NAME` looks for the backups of one that they have no more.'
+        : '`strideiq-agent backup` makes one.';
+    throw new AgentError('BackupNotFound', 'The stores hold no backup.', cure);
   }
   const rows = listed.map((one) => [
     one.at.replace('T', ' ').replace('.000Z', ' UTC'),

@@ -61,6 +61,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   };
 
   withoutFile(add('backup [database]', 'make a backup now'))
+    .option('--all', 'every database, one after another; one that fails holds up none of the others')
     .option('--verify', 'read every copy back when it is stored')
     .option('--store <name>', 'only into this store (may be repeated)', collect)
     .option('--jobs <n>', 'connections that read rows at once, or auto; 1 leaves everything to pg_dump', parseJobs)
@@ -144,14 +145,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       run(options, async (command) => drill(command, name, options)),
     );
   add('run', 'the daemon: take commands from the control plane, and report to it').action(async (options) =>
-    run({ ...options, saysEvents: true }, async (command) => runDaemon(command, options)),
+    run({ ...options, saysEvents: true, findsDatabases: true }, async (command) => runDaemon(command, options)),
   );
   add('enroll', "trade a one-time token for this host's own credential")
     .option('--url <url>', 'address of the control plane')
     .option('--token <token>', 'made by `strideiq enroll-token`, good once and for 15 minutes')
-    .action(async (options) => run(options, async (command) => enroll(command, options)));
+    .action(async (options) => run({ ...options, findsDatabases: true }, async (command) => enroll(command, options)));
   withoutFile(add('doctor [database]', 'look whether everything is as backups need it')).action(
-    async (name: string | undefined, options) => run(options, async (command) => doctor(command, name)),
+    async (name: string | undefined, options) =>
+      run({ ...options, findsDatabases: true }, async (command) => doctor(command, name)),
   );
   const config = program.command('config').description('about the configuration file').exitOverride();
   config

@@ -1,8 +1,8 @@
-import { momentOfBefore, paragraphOf } from '@strideiq/core';
+import { momentOfBefore, paragraphOf, parseBackupName } from '@strideiq/core';
 import { resolveReference, type BackupSource } from '../backups/resolve-reference.ts';
-import type { DatabaseConfiguration } from '../configuration/index.ts';
+import type { AgentConfiguration, DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
-import { databaseOf, type Command } from './run-command.ts';
+import { databaseOfBackups, type Command } from './run-command.ts';
 
 /**
  * Finds the backup that REF names, and the database it belongs to: the one that was said, else the one whose stores
@@ -13,9 +13,11 @@ export async function sourceOfReference(
   reference: string,
   name: string | undefined,
 ): Promise<{ source: BackupSource; database: DatabaseConfiguration }> {
-  const all = Object.values(host.configuration.databases);
   const namesItself = reference !== 'latest' && momentOfBefore(reference) === undefined;
-  const databases = name === undefined && namesItself ? all : [databaseOf(host.configuration, name)];
+  const databases =
+    name === undefined && namesItself
+      ? databasesOfName(host.configuration, reference)
+      : [databaseOfBackups(host.configuration, name)];
   let failure: unknown;
   for (const database of databases) {
     try {
@@ -35,4 +37,15 @@ export async function sourceOfReference(
     }
   }
   throw failure;
+}
+
+/** All that there are; and the one that the name of a backup says, where nobody knows that. */
+function databasesOfName(configuration: AgentConfiguration, reference: string): DatabaseConfiguration[] {
+  const all = Object.values(configuration.databases);
+  const name = reference.slice(reference.lastIndexOf('/') + 1);
+  const said = (parseBackupName(name) ?? parseBackupName(`${name}.sql.gz`))?.database;
+  const isNew = all.length === 0 || (said !== undefined && !Object.hasOwn(configuration.databases, said));
+  return isNew && Object.keys(configuration.servers).length > 0
+    ? [...all, databaseOfBackups(configuration, said)]
+    : all;
 }

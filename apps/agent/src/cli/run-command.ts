@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
-import { codeOf, paragraphOf } from '@strideiq/core';
+import { codeOf, paragraphOf, safeName } from '@strideiq/core';
 import { Output } from '@strideiq/terminal';
 import { Host, type Surroundings } from '../compose.ts';
+import { databaseOfServer } from '../discovery/discovery.ts';
+import { problemsOf } from '../discovery/watch-servers.ts';
 import {
   configurationFromArguments,
   loadConfiguration,
@@ -25,6 +27,8 @@ export interface CommonOptions {
   environment?: string;
   /** Of a command that says all by itself, event by event: also that it stops, and what the configuration warns of. */
   saysEvents?: boolean;
+  /** Of a command that asks servers for their databases by itself, or needs none. */
+  findsDatabases?: boolean;
   /** REF, where the command has one: a path or URL needs no configuration. */
   reference?: string;
 }
@@ -62,6 +66,7 @@ export async function runCommand(options: CommonOptions, work: (command: Command
     const configuration = await configurationOf(options);
     if (!options.saysEvents) for (const warning of configuration.warnings) output.warn(warning);
     host = new Host(configuration, surroundings);
+    if (!options.findsDatabases) await findDatabases(host, output);
     return await work({ host, output, progress: progressOn(output), surroundings });
   } catch (error) {
     output.failure(codeOf(error), paragraphOf(error));
@@ -70,6 +75,13 @@ export async function runCommand(options: CommonOptions, work: (command: Command
     host?.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
+}
+
+/** What is there now; where a server cannot be asked, what was there when it last could. */
+async function findDatabases({ discovery }: Host, output: Output): Promise<void> {
+  if (!discovery.hasServers) return;
+  const looks = await discovery.look();
+  for (const problem of looks.flatMap(problemsOf)) output.warn(problem);
 }
 
 async function configurationOf(options: CommonOptions): Promise<AgentConfiguration> {
@@ -112,18 +124,22 @@ export function checkStoreNames(database: DatabaseConfiguration, names: readonly
 }
 
 /**
- * The database a command is about; the only one where the file holds one.
+ * The database a command is about; the only one where there is one.
  * @throws AgentError `UsageInvalid`
  */
-export function databaseOf(configuration: AgentConfiguration, name: string | undefined): DatabaseConfiguration {
+export function databaseOf(
+  configuration: AgentConfiguration,
+  name: string | undefined,
+  cure = 'Name one of them.',
+): DatabaseConfiguration {
   const all = Object.values(configuration.databases);
-  const names = all.map((database) => database.name).join(', ');
+  const names = all.map((database) => database.name).join(', ') || 'no database, and none was found on its servers';
   const [first, second] = all;
   if (name === undefined && first && !second) return first;
   if (name === undefined) {
-    throw new AgentError('UsageInvalid', 'Which database?', `The configuration holds: ${names}. Name one of them.`);
+    throw new AgentError('UsageInvalid', 'Which database?', `The configuration holds: ${names}. ${cure}`);
   }
-  const named = configuration.databases[name];
+  const named = Object.hasOwn(configuration.databases, name) ? configuration.databases[name] : undefined;
   if (named) return named;
   if (configuration.file === undefined) {
     throw new AgentError(
@@ -137,4 +153,18 @@ export function databaseOf(configuration: AgentConfiguration, name: string | und
     `There is no database ${JSON.stringify(name)} in ${configuration.file}.`,
     `It holds: ${names}.`,
   );
+}
+
+/**
+ * The database whose backups a command is about. On a new host nothing may have been found yet, since the server is empty:
+ * where one entry of the file stands for all databases of a server, one that nobody knows is taken to be of that one.
+ * @throws AgentError `UsageInvalid`
+ */
+export function databaseOfBackups(configuration: AgentConfiguration, name: string | undefined): DatabaseConfiguration {
+  const [server, another] = Object.values(configuration.servers);
+  const isKnown = name === undefined || Object.hasOwn(configuration.databases, name);
+  if (isKnown || server === undefined || another !== undefined || !safeName.test(name)) {
+    return databaseOf(configuration, name);
+  }
+  return databaseOfServer(server, name);
 }

@@ -18,7 +18,8 @@ export async function run(
     now: surroundings.now,
     write: (line) => void process.stderr.write(line),
   });
-  const schedules = Object.values(configuration.databases).some(({ schedule }) => schedule.length > 0);
+  const entries = [...Object.values(configuration.databases), ...Object.values(configuration.servers)];
+  const schedules = entries.some(({ schedule }) => schedule.length > 0);
   // A host that follows its own schedule needs nobody else; one that does not would do nothing at all.
   const isAlone = configuration.controlPlane === undefined && schedules && !isEnrolled(configuration.stateDir);
   const enrolment = isAlone ? undefined : requireEnrolment(configuration, surroundings.secrets);

@@ -38,6 +38,9 @@ export async function show(command: Command, reference: string, options: { datab
     `  extensions  ${manifest.extensions.map(({ name, version }) => `${name} ${version}`).join(', ') || 'none'}`,
     ...(manifest.roles.length > 0 ? [`  needs roles ${manifest.roles.join(', ')}`] : []),
     ...(manifest.passwordsIn.length > 0 ? [`  holds passwords in ${manifest.passwordsIn.join(', ')}`] : []),
+    ...(manifest.globals?.rolePasswords === true
+      ? [`  ${manifest.globals.name} holds the password hashes of all roles of its server`]
+      : []),
     '',
     table(
       ['TABLE', 'ROWS'],

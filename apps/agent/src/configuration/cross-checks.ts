@@ -86,6 +86,7 @@ function databasesProblems(root: Mapping): UnplacedProblem[] {
       ...storeListProblems(path, database, stores),
       ...connectionProblems([...path, 'connection'], mapping(database['connection'])),
       ...zoneProblems(path, database),
+      ...excludeProblems(path, database),
       ...['beforeSwap', 'afterSwap', 'afterRestore'].flatMap((hook) =>
         commandProblems([...path, 'hooks', hook], mapping(database['hooks'])[hook]),
       ),
@@ -94,6 +95,12 @@ function databasesProblems(root: Mapping): UnplacedProblem[] {
       ),
     ];
   });
+}
+
+function excludeProblems(path: string[], database: Mapping): UnplacedProblem[] {
+  if (database['exclude'] === undefined || database['include'] !== undefined) return [];
+  const cure = 'Add include: all beside it, where this entry is to stand for all databases of its server.';
+  return [{ path: [...path, 'exclude'], what: 'has no effect without include: all', cure }];
 }
 
 function storeListProblems(path: string[], database: Mapping, stores: string[]): UnplacedProblem[] {
@@ -213,6 +220,9 @@ function placeProblems(root: Mapping): UnplacedProblem[] {
   return Object.entries(mapping(root['databases'])).flatMap(([database, value]) =>
     list(mapping(value)['stores']).flatMap((store, at): UnplacedProblem[] => {
       if (typeof store !== 'string') return [];
+      if (mapping(value)['include'] === 'all') {
+        return sharedPlaceProblems(['databases', database, 'stores', at], store, mapping(stores[store]));
+      }
       const place = placeOf(mapping(stores[store]), environment, database);
       if (place === undefined) return [];
       const owner = owners.get(place);
@@ -233,6 +243,21 @@ function placeProblems(root: Mapping): UnplacedProblem[] {
       ];
     }),
   );
+}
+
+/** What all databases of a server are put into needs a place for each of them. */
+function sharedPlaceProblems(path: PropertyKey[], name: string, store: Mapping): UnplacedProblem[] {
+  const key = store['type'] === 's3' ? 'prefix' : 'path';
+  const place =
+    text(store[key]) ?? (key === 'prefix' && isMapping(store) && store['type'] !== undefined ? '' : undefined);
+  if (place === undefined || place.includes('{database}')) return [];
+  return [
+    {
+      path,
+      what: `puts all databases of a server into one place (store ${name})`,
+      cure: `One place holds one database: put {database} into stores.${name}.${key}.`,
+    },
+  ];
 }
 
 function placeOf(store: Mapping, environment: string, database: string): string | undefined {

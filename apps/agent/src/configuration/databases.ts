@@ -76,6 +76,12 @@ const dumpSchema = z
     snapshotAgeLimit: durationSchema
       .prefault('12h')
       .describe('Longest time that a backup may hold its snapshot, since an old one keeps vacuum from its work.'),
+    rolePasswords: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the file of globals beside each backup holds the password hashes of all roles of the server; that needs a superuser, or a member of pg_read_all_data. Whoever can read the backups can then try to guess them.',
+      ),
     pgDump: textSchema
       .optional()
       .describe(
@@ -199,6 +205,18 @@ const keepReplacedSchema = z.strictObject({
 /** One database of the host's file. */
 export const databaseSchema = z
   .strictObject({
+    include: z
+      .literal('all')
+      .optional()
+      .describe(
+        'all: this entry stands for every database of its server, those that are yet to come included; all else that it says holds for each of them. Its own name then names no database, and connection.database is the one that is asked for the others (left out: postgres). Left out: the entry is one database.',
+      ),
+    exclude: z
+      .array(textSchema)
+      .default([])
+      .describe(
+        'With include: all, databases that are left alone, by their names on the server: * stands for any letters, ? for one, as in test_*.',
+      ),
     connection: connectionSchema.prefault({}),
     stores: z
       .array(z.string())
@@ -249,10 +267,18 @@ export const databaseSchema = z
   }));
 
 /** A database that the agent looks after, as the host's file says. */
-export type DatabaseConfiguration = Omit<z.output<typeof databaseSchema>, 'connection'> & {
+export type DatabaseConfiguration = Omit<z.output<typeof databaseSchema>, 'connection' | 'include' | 'exclude'> & {
   /** Its key in the file, which names backups; the name on the server is `connection.database`. */
   name: string;
   connection: ConnectionConfiguration;
+  /** Of one that was found on its server: since when it is there no more, milliseconds since 1970. */
+  goneSince?: number;
+};
+
+/** An entry of the host's file that says `include: all`: a server, and how each of its databases is looked after. */
+export type ServerConfiguration = DatabaseConfiguration & {
+  /** Patterns as `matchesName` takes them. */
+  exclude: readonly string[];
 };
 
 export const databasesSchema = z.record(nameSchema, databaseSchema);

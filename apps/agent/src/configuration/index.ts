@@ -6,6 +6,7 @@ export type {
   DumpConfiguration,
   HooksConfiguration,
   RemoteAction,
+  ServerConfiguration,
 } from './databases.ts';
 export { ConfigurationError, ConfigurationInvalid, resolveS3Credentials } from '@strideiq/configuration';
 export type { ConfigurationErrorCode, Problem, ResolvedS3Credentials, S3Credentials } from '@strideiq/configuration';

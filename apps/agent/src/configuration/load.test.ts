@@ -86,10 +86,21 @@ describe('a configuration that holds', () => {
       least.replace('path: backups', 'path: "/b/{environment}/{database}"') + '  web:\n    stores: [local]\n';
     const parsed = parseConfiguration(text, 'agent.yaml');
     const database = { ...parsed.databases['web'], name: 'web' };
-    const configuration = { ...parsed, stateDir: '/', databases: {}, warnings: [] };
+    const configuration = { ...parsed, stateDir: '/', databases: {}, servers: {}, warnings: [] };
     expect(storesOf(configuration, database as never)).toEqual([
       { name: 'local', type: 'directory', path: '/b/production/web' },
     ]);
+  });
+
+  it('keeps what stands for all databases of a server apart', async () => {
+    const file = join(directory, 'agent.yaml');
+    const shared = least.replace('path: backups', 'path: "/b/{database}"');
+    await writeFile(file, `${shared}  main:\n    include: all\n    exclude: [test_*]\n    stores: [local]\n`);
+    const { databases, servers } = await loadConfiguration(file, {});
+    expect(Object.keys(databases)).toEqual(['app']);
+    expect(servers).toMatchObject({
+      main: { name: 'main', exclude: ['test_*'], connection: { database: 'postgres' } },
+    });
   });
 
   it('takes anchors and aliases, and finds what is wrong behind one', () => {

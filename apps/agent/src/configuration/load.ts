@@ -40,16 +40,25 @@ const form: FileForm = {
 
 function resolved(parsed: z.output<typeof agentFileSchema>, file: string, env: NodeJS.ProcessEnv): AgentConfiguration {
   const from = dirname(resolve(file));
-  const databases = Object.entries(parsed.databases).map(([name, database]) => {
-    const connection = withDatabase(pathsFrom(from, database.connection, connectionFiles), name);
-    return [name, { ...database, name, connection }] as const;
+  const entries = Object.entries(parsed.databases).map(([name, { include, exclude, ...entry }]) => {
+    // A server's own entry names none of its databases.
+    const database = include === undefined ? name : 'postgres';
+    const connection = withDatabase(pathsFrom(from, entry.connection, connectionFiles), database);
+    return { include, exclude, entry: { ...entry, name, connection } };
   });
+  const databases = entries.flatMap(({ include, entry }) =>
+    include === undefined ? [[entry.name, entry] as const] : [],
+  );
+  const servers = entries.flatMap(({ include, exclude, entry }) =>
+    include === undefined ? [] : [[entry.name, { ...entry, exclude }] as const],
+  );
   return {
     ...parsed,
     file: resolve(file),
     stateDir: parsed.stateDir === undefined ? defaultStateDir(env) : resolve(from, parsed.stateDir),
     stores: Object.fromEntries(Object.entries(parsed.stores).map(([name, store]) => [name, storeFrom(from, store)])),
     databases: Object.fromEntries(databases),
+    servers: Object.fromEntries(servers),
     warnings: [],
   };
 }
@@ -92,11 +101,9 @@ export function defaultStateDir(env: NodeJS.ProcessEnv): string {
 /** Secrets that others on this host could read. */
 async function warningsOf(configuration: AgentConfiguration): Promise<string[]> {
   const files = [
-    ...Object.values(configuration.databases).flatMap(({ connection }) => [
-      connection.passwordFile,
-      connection.urlFile,
-      connection.sslkey,
-    ]),
+    ...[...Object.values(configuration.databases), ...Object.values(configuration.servers)].flatMap(
+      ({ connection }) => [connection.passwordFile, connection.urlFile, connection.sslkey],
+    ),
     ...Object.values(configuration.stores).flatMap((store) =>
       store.type === 's3' ? [store.credentials?.secretAccessKeyFile, store.credentials?.sessionTokenFile] : [],
     ),

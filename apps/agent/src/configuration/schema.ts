@@ -1,6 +1,6 @@
 import { nameSchema, textSchema } from '@strideiq/configuration';
 import { z } from 'zod';
-import { databasesSchema, type DatabaseConfiguration } from './databases.ts';
+import { databasesSchema, type DatabaseConfiguration, type ServerConfiguration } from './databases.ts';
 import { placeStore, storeSchema, type PlacedStore, type StoreConfiguration } from './stores.ts';
 
 /**
@@ -45,7 +45,7 @@ export const agentFileSchema = z.strictObject({
   runsAtOnce: z.int().min(1).max(64).default(2).describe('Runs of `run` at a time, each on a database of its own.'),
   stores: z.record(nameSchema, storeSchema).describe('Where backups are kept, by a name of your own.'),
   databases: databasesSchema.describe(
-    'The databases that this host looks after; the name is part of every backup’s name.',
+    'The databases that this host looks after; the name is part of every backup’s name. An entry may also stand for all databases of a server: include.',
   ),
 });
 
@@ -60,6 +60,8 @@ export interface AgentConfiguration {
   runsAtOnce: number;
   stores: Record<string, StoreConfiguration>;
   databases: Record<string, DatabaseConfiguration>;
+  /** Whose databases are found by themselves; those that were are in `databases`. */
+  servers: Record<string, ServerConfiguration>;
   /** What is allowed but should be seen to, each a whole paragraph. */
   warnings: readonly string[];
 }

@@ -76,6 +76,7 @@ export async function configurationFromArguments(
         connection: connectionFrom(args, url),
       },
     },
+    servers: {},
     warnings,
   };
 }

@@ -66,7 +66,14 @@ async function made(hoursAgo: number): Promise<string> {
   const { journal } = host;
   const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
   journal.begin({ ...run, databaseId: agent.databaseId() });
-  const seal = { runId, backupId, manifest: text.toString(), manifestSha256: sha256(text), privileges: null };
+  const seal = {
+    runId,
+    backupId,
+    manifest: text.toString(),
+    manifestSha256: sha256(text),
+    privileges: null,
+    globals: null,
+  };
   journal.seal(seal, sealedBackupOf(manifest, seal.manifestSha256));
   const stores = await host.storesOf(database());
   const copies = stores.map(({ name, store }) => {

@@ -64,6 +64,7 @@ async function discardLeft({ to, names }: MissingCopy): Promise<void> {
 interface Beside {
   manifest: Buffer;
   privileges: Buffer | undefined;
+  globals: Buffer | undefined;
 }
 
 /** @throws AgentError `VerificationFailed` where it is not what this host has written */
@@ -79,15 +80,15 @@ async function readSource(
       `${names.manifest} in ${store.location} is not the manifest that this host wrote.`,
     );
   }
-  const expected = parseManifest(manifest.toString(), names.manifest).manifest.privileges;
-  const privileges = expected ? await readAll(await store.get(names.privileges)) : undefined;
-  if (expected && privileges && sha256(privileges) !== expected.sha256) {
-    throw new AgentError(
-      'VerificationFailed',
-      `${names.privileges} in ${store.location} is not the file that was made.`,
-    );
-  }
-  return { manifest, privileges };
+  const expected = parseManifest(manifest.toString(), names.manifest).manifest;
+  const sidecar = async (key: string, made: { sha256: string } | null | undefined) => {
+    if (!made) return undefined;
+    const bytes = await readAll(await store.get(key));
+    if (sha256(bytes) === made.sha256) return bytes;
+    throw new AgentError('VerificationFailed', `${key} in ${store.location} is not the file that was made.`);
+  };
+  const privileges = await sidecar(names.privileges, expected.privileges);
+  return { manifest, privileges, globals: await sidecar(names.globals, expected.globals) };
 }
 
 /** The last step of a put brings everything that the kernel still holds to the disk. */
@@ -142,11 +143,12 @@ async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Pro
  * Manifest and privileges where they are not there, or not what they should be; LATEST, where it is the newest.
  * @returns why LATEST was not updated, where it was not
  */
-async function finish(missing: MissingCopy, { manifest, privileges }: Beside): Promise<string[]> {
+async function finish(missing: MissingCopy, { manifest, privileges, globals }: Beside): Promise<string[]> {
   const { to, names, sealed } = missing;
   const { store } = to;
   for (const [key, wanted] of [
     [names.privileges, privileges],
+    [names.globals, globals],
     [names.manifest, manifest],
   ] as const) {
     if (!wanted || !(await store.head(key)) || (await readAll(await store.get(key))).equals(wanted)) continue;
@@ -156,7 +158,7 @@ async function finish(missing: MissingCopy, { manifest, privileges }: Beside): P
   if (there?.sizeBytes !== sealed.bytes) throw new Error(`${store.location} holds no whole ${names.dump} any more`);
   const newest = sealed.safety !== true && (await isNewest(missing));
   const warnings: string[] = [];
-  await completeCopy(to, { names, manifest, privileges, dumpBytes: sealed.bytes, newest }, warnings);
+  await completeCopy(to, { names, manifest, privileges, globals, dumpBytes: sealed.bytes, newest }, warnings);
   return warnings;
 }
 

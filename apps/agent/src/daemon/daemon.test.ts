@@ -15,6 +15,7 @@ test('what fails again and again is said once, and again once it was well meanwh
       stop: async () => undefined,
       queue: { pump: nothing, clearIdle: async () => undefined },
     },
+    servers: { look: async () => undefined },
     copies: { look: async () => undefined },
     stores: { look: async () => undefined },
     scheduler: {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../backup/within.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { CopyKeeper } from '../copies/copy-keeper.ts';
+import type { ServerWatch } from '../discovery/watch-servers.ts';
 import type { StoreWatcher } from '../drift/store-watcher.ts';
 import type { Link } from '../link/link.ts';
 import type { Scheduler } from '../schedule/scheduler.ts';
@@ -17,6 +18,9 @@ const pumpEveryMs = 2_000;
 
 /** How often it is seen whether a backup is due. */
 const lookEveryMs = 1_000;
+
+/** How often it is seen whether servers are to be asked for new databases. */
+const serversEveryMs = 1_000;
 
 /** How often it is seen whether a copy is missing that can be made now. */
 const copiesEveryMs = 60_000;
@@ -36,6 +40,7 @@ export interface DaemonParts {
   link: Link | undefined;
   commands: Commands;
   scheduler: Scheduler;
+  servers: Pick<ServerWatch, 'look'>;
   copies: Pick<CopyKeeper, 'look'>;
   stores: Pick<StoreWatcher, 'look'>;
   events: Events;
@@ -54,13 +59,16 @@ export class Daemon {
 
   /** Resolves when all is ended in good order. @param stop aborted with the reason to stop for */
   async run(stop: AbortSignal): Promise<void> {
-    const { link, commands, events, scheduler, copies, stores, journal } = this.#parts;
+    const { link, commands, events, scheduler, servers, copies, stores, journal } = this.#parts;
     const over = new AbortController();
+    // So that what is said of this host first is all of it; what is wrong here is said by the loop below.
+    await within(servers.look(), { signal: stop }).catch(() => undefined);
     const loops = [
       ...(link ? [link.run(over.signal)] : []),
       this.#every(careEveryMs, stop, async () => this.#care()),
       this.#every(pumpEveryMs, stop, async () => commands.queue.pump()),
       this.#every(lookEveryMs, stop, async () => scheduler.look()),
+      this.#every(serversEveryMs, stop, async () => within(servers.look(), { signal: stop })),
       this.#every(copiesEveryMs, stop, async () => within(copies.look(stop), { signal: stop })),
       this.#every(storesEveryMs, stop, async () => within(stores.look(stop), { signal: stop })),
       this.#every(journalEveryMs, stop, async () => within(journal.look(stop), { signal: stop })),

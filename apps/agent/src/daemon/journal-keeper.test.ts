@@ -60,7 +60,14 @@ async function made(...stores: ('local' | 'other')[]) {
   const { journal } = host;
   const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
   journal.begin({ ...run, databaseId: agent.databaseId() });
-  const seal = { runId, backupId, manifest: text.toString(), manifestSha256: sha256(text), privileges: null };
+  const seal = {
+    runId,
+    backupId,
+    manifest: text.toString(),
+    manifestSha256: sha256(text),
+    privileges: null,
+    globals: null,
+  };
   journal.seal(seal, sealedBackupOf(manifest, seal.manifestSha256));
   const opened = await host.storesOf(database());
   const copies = opened.map(({ name, store }) => {

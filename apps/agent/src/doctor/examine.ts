@@ -6,6 +6,7 @@ import { within } from '../backup/within.ts';
 import { checkPrivileges, readServerFacts, type ServerFacts } from '../backup/preflight.ts';
 import type { Host } from '../compose.ts';
 import { storesOf, type DatabaseConfiguration } from '../configuration/index.ts';
+import { mayReadPasswords } from '../backup/globals.ts';
 import { readContents } from '../inventory/read-contents.ts';
 import { policyOf } from '../policies/kept-policies.ts';
 import { findTool } from '../postgres/client-tools.ts';
@@ -152,6 +153,24 @@ async function examineDatabase(
       `a backup holds the password in ${passwordsIn.join(', ')}`,
       'Who can read the backups can read it: use a passfile or passwordless login on that server where you can.',
     );
+  });
+  await doctor.attempt('globals', async () => {
+    if (!database.dump.rolePasswords) return;
+    if (await mayReadPasswords(connection)) {
+      doctor.say(
+        'warn',
+        'globals',
+        'each backup’s NAME.globals.sql.gz holds the password hashes of all roles of the server',
+        'dump.rolePasswords asks for it. See that nobody reads the stores who is not to log in as any of them.',
+      );
+    } else {
+      doctor.say(
+        'fail',
+        'globals',
+        `dump.rolePasswords asks for the passwords of roles, and ${facts.user} may not read them`,
+        'Back up as a superuser or a member of pg_read_all_data, or take the key out: all else of the globals is in each backup anyway.',
+      );
+    }
   });
   await doctor.attempt('restores', async () => {
     const { rows } = await connection.query<{ creates: boolean }>(

@@ -11,6 +11,11 @@ export function keptName(database: string, what: 'before' | 'undone', nowMs: num
   return begin + end;
 }
 
+/** Whether a database is one that lost its name, by the form of the name that it got. */
+export function isKeptName(name: string): boolean {
+  return /_(?:before|undone)_\d{8}_\d{6}$/.test(name);
+}
+
 /** The same, a second later for as long as there is a database of that name. */
 export async function freeKeptName(
   connection: Connection,

@@ -157,11 +157,18 @@ test('a manifest is known by its hash, also when the run is over', () => {
   const run = newRun();
   withJournal((journal) => {
     journal.begin(run);
-    const seal = { runId: run.id, backupId: 'b', manifest: '{}', manifestSha256: 'h', privileges: Buffer.from('p') };
+    const seal = {
+      runId: run.id,
+      backupId: 'b',
+      manifest: '{}',
+      manifestSha256: 'h',
+      privileges: Buffer.from('p'),
+      globals: Buffer.from('g'),
+    };
     journal.seal(seal, sealed);
     expect(journal.sealOf(run.id)).toEqual(seal);
     journal.finish(run.id, 'succeeded');
-    expect(journal.sealOf(run.id)).toMatchObject({ manifest: '', privileges: null });
+    expect(journal.sealOf(run.id)).toMatchObject({ manifest: '', privileges: null, globals: null });
     expect([journal.knowsManifest('b', 'h'), journal.knowsManifest('b', 'x'), journal.knowsManifest('x', 'h')]).toEqual(
       [true, false, false],
     );

@@ -3,6 +3,7 @@ import type { LogReport, ReportBodies } from '@strideiq/protocol';
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
+import { FoundBook } from './found-book.ts';
 import { LeftRuns } from './left-runs.ts';
 import { OldRuns } from './old-runs.ts';
 import type { JournalDatabase } from './open-journal.ts';
@@ -69,6 +70,7 @@ export class Journal {
   readonly schedules: ScheduleBook;
   readonly policies: PolicyBook;
   readonly surveys: SurveyBook;
+  readonly foundDatabases: FoundBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -81,6 +83,7 @@ export class Journal {
     this.schedules = new ScheduleBook(db);
     this.policies = new PolicyBook(db);
     this.surveys = new SurveyBook(db, this.outbox);
+    this.foundDatabases = new FoundBook(db);
   }
 
   /**
@@ -166,7 +169,7 @@ export class Journal {
         })
         .where(eq(runs.id, runId))
         .run();
-      this.#db.update(seals).set({ manifest: '', privileges: null }).where(eq(seals.runId, runId)).run();
+      this.#db.update(seals).set({ manifest: '', privileges: null, globals: null }).where(eq(seals.runId, runId)).run();
       this.#report(runId);
     });
   }

@@ -113,7 +113,13 @@ describe('a run', () => {
 });
 
 describe('a backup', () => {
-  const seal = { backupId: newId(now), manifest: '{}', manifestSha256: sealed.manifestSha256, privileges: null };
+  const seal = {
+    backupId: newId(now),
+    manifest: '{}',
+    manifestSha256: sealed.manifestSha256,
+    privileges: null,
+    globals: null,
+  };
 
   test('is told with its copies, also when another process finished it', () => {
     const run = newRun();

@@ -135,7 +135,7 @@ export const runs = sqliteTable(
 
 export type Run = typeof runs.$inferSelect;
 
-/** A backup's manifest and privileges, written before the stores commit: with them a killed backup can be finished. */
+/** A backup's manifest and what stands beside it, written before the stores commit: with them a killed backup can be finished. */
 export const seals = sqliteTable('seals', {
   runId: text('run_id')
     .primaryKey()
@@ -144,7 +144,23 @@ export const seals = sqliteTable('seals', {
   manifest: text('manifest').notNull(),
   manifestSha256: text('manifest_sha256').notNull(),
   privileges: blob('privileges', { mode: 'buffer' }),
+  globals: blob('globals', { mode: 'buffer' }),
 });
+
+/** Databases that were found on a server whose entry in the host's file says `include: all`. */
+export const foundDatabases = sqliteTable(
+  'found_databases',
+  {
+    /** Name of the entry. */
+    entry: text('entry').notNull(),
+    name: text('name').notNull(),
+    /** Milliseconds since 1970. */
+    foundAt: integer('found_at').notNull(),
+    /** Since when the server has it no more; null where it does. */
+    goneAt: integer('gone_at'),
+  },
+  (table) => [primaryKey({ columns: [table.entry, table.name] })],
+);
 
 /** The journal itself; one row. */
 export const journal = sqliteTable('journal', {

@@ -93,6 +93,7 @@ async function finishCopy(
     names,
     manifest: Buffer.from(seal.manifest),
     privileges: seal.privileges ?? undefined,
+    globals: seal.globals ?? undefined,
     dumpBytes: object.sizeBytes,
     newest: manifest.safety !== true && !(await hasNewer(opened.store, names)),
   };

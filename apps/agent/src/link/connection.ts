@@ -13,8 +13,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../backup/within.ts';
 import type { AgentConfiguration } from '../configuration/index.ts';
 import type { Events } from '../daemon/events.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { JournalPosition } from '../journal/outbox.ts';
 import type { KeptPolicies } from '../policies/kept-policies.ts';
 import type { ProgressBoard } from '../progress/progress-board.ts';
 import { ask, unreachable, type Api } from './api.ts';
@@ -22,6 +24,9 @@ import { ReportDelivery } from './deliver-reports.ts';
 import { helloOf } from './hello.ts';
 import { InTurn } from './in-turn.ts';
 import type { ServerClock } from './server-clock.ts';
+
+/** How soon the control plane hears of a database that was found. */
+const declareEveryMs = 1_000;
 
 /** Runs that one progress message tells of. */
 const mostRuns = 100;
@@ -43,6 +48,7 @@ export interface CommandTaker {
 
 export interface ConnectionParts {
   policies: KeptPolicies;
+  discovery: Pick<Discovery, 'recall'>;
   journal: Journal;
   now: () => number;
   clock: ServerClock;
@@ -72,6 +78,8 @@ export class Connection {
   #keepsPolicies = false;
   /** There is something that a heartbeat is to tell at once. */
   #beatNow = Promise.withResolvers<void>();
+  /** What this host has said of itself. */
+  #declared: AgentConfiguration | undefined;
 
   /** @param stop ends it from this side */
   constructor(parts: ConnectionParts, target: { url: string; credential: string }, stop: AbortSignal) {
@@ -103,23 +111,18 @@ export class Connection {
    *   `EnvironmentMismatch`; JournalRenewed
    */
   async hello(): Promise<HelloAnswer> {
-    const { journal, now, clock, policies } = this.#parts;
-    const { environment } = policies.file;
-    const { outbox } = journal;
+    const { outbox } = this.#parts.journal;
     const position = outbox.position();
-    const sentAt = now();
-    const answer = await this.#ask('hello', (options) =>
-      this.#api.hello.mutate(helloOf(policies, position, sentAt), options),
-    );
-    if (answer.environment !== environment) throw mismatch(answer.environment, environment);
-    clock.learn(answer.serverTime, sentAt);
-    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
-    this.#keepsPolicies = answer.keepsPolicies === true;
+    const answer = await this.#greet(position);
     this.#delivery = new ReportDelivery(
       {
         outbox,
         events: this.#parts.events,
-        send: (batch) => this.#ask('report', (options) => this.#api.report.mutate(batch, options)),
+        send: async (batch) => {
+          // What is reported of a database that the control plane has not heard of would be refused.
+          await this.#declareAnew();
+          return this.#ask('report', (options) => this.#api.report.mutate(batch, options));
+        },
         settle: (seq) => this.#settle(seq),
         signal: this.#signal,
       },
@@ -127,6 +130,32 @@ export class Connection {
       answer.highWater,
     );
     return answer;
+  }
+
+  /** Says what this host is, and what it looks after by now. */
+  async #greet(position: JournalPosition): Promise<HelloAnswer> {
+    const { journal, now, clock, policies, events } = this.#parts;
+    const { file } = policies;
+    const sentAt = now();
+    this.#declared = file;
+    const answer = await this.#ask('hello', (options) =>
+      this.#api.hello.mutate(helloOf(policies, position, sentAt), options),
+    );
+    if (answer.environment !== file.environment) throw mismatch(answer.environment, file.environment);
+    clock.learn(answer.serverTime, sentAt);
+    if (!journal.reconcile(answer.highWater)) throw new JournalRenewed('the journal was set back');
+    this.#keepsPolicies = answer.keepsPolicies === true;
+    for (const { name, code, text } of answer.refusedDatabases) {
+      events.error(`the control plane does not take ${name} from this host: ${code}: ${text}`);
+    }
+    return answer;
+  }
+
+  /** Where other databases were found since the last hello, another one tells of them. */
+  async #declareAnew(): Promise<void> {
+    const { discovery, policies, journal } = this.#parts;
+    discovery.recall();
+    if (policies.file !== this.#declared) await this.#greet(journal.outbox.position());
   }
 
   /**
@@ -138,7 +167,7 @@ export class Connection {
     if (!delivery) throw new Error('hello comes first');
     this.#parts.commands.resume();
     if (this.#keepsPolicies) this.#followPolicies();
-    const loops = [delivery.run(), this.#heartbeats(), this.#progress()];
+    const loops = [delivery.run(), this.#heartbeats(), this.#progress(), this.#declarations()];
     try {
       return await Promise.race(loops);
     } catch (error) {
@@ -247,6 +276,13 @@ export class Connection {
       const { serverTime } = await ask('heartbeat', beat, this.#signal);
       clock.learn(serverTime, sentAt);
       await Promise.race([this.#sleep(heartbeatIntervalMs), this.#beatNow.promise]);
+    }
+  }
+
+  async #declarations(): Promise<never> {
+    for (;;) {
+      await this.#declareAnew();
+      await this.#sleep(declareEveryMs);
     }
   }
 

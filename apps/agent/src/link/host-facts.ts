@@ -14,6 +14,8 @@ type Facts = Pick<Heartbeat, 'databases' | 'stores'>;
 /** Looking is work for servers and disks: seldom enough to be nothing beside theirs. */
 const everyMs = 300_000;
 
+const mostLooksAtOnce = 8;
+
 /** A server or mount that answers nothing is given up after this. */
 const lookLimitMs = 20_000;
 
@@ -53,14 +55,30 @@ export class HostFacts {
 
   async #look(): Promise<void> {
     const { configuration } = this.#host;
-    const databases = Object.values(configuration.databases);
-    const stores = databases.flatMap((database) =>
-      storesOf(configuration, database).map((placed) => ({ database, placed })),
+    const all = Object.values(configuration.databases);
+    const databases = all.filter(({ goneSince }) => goneSince === undefined);
+    const stores = all.flatMap((database) => storesOf(configuration, database).map((placed) => ({ database, placed })));
+    const looks = [
+      ...databases.map((database) => async () => this.#lookAtDatabase(database)),
+      ...stores.map(
+        ({ database, placed }) =>
+          async () =>
+            this.#lookAtStore(database, placed),
+      ),
+    ];
+    // A server with hundreds of databases is not to be asked hundreds of things at once.
+    const waiting = looks.values();
+    await Promise.all(
+      Array.from({ length: mostLooksAtOnce }, async () => {
+        for (const look of waiting) await look();
+      }),
     );
-    await Promise.all([
-      ...databases.map(async (database) => this.#lookAtDatabase(database)),
-      ...stores.map(async ({ database, placed }) => this.#lookAtStore(database, placed)),
-    ]);
+    this.#forgetOthers(databases);
+  }
+
+  #forgetOthers(databases: readonly DatabaseConfiguration[]): void {
+    const ids = new Set(databases.map((database) => this.#host.databaseIdOf(database)));
+    for (const id of this.#databases.keys()) if (!ids.has(id)) this.#databases.delete(id);
   }
 
   async #lookAtDatabase(database: DatabaseConfiguration): Promise<void> {

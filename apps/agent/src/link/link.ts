@@ -86,13 +86,10 @@ export class Link implements AskControlPlane {
     try {
       const { credential } = this.#credential();
       connection = new Connection(this.#parts, { url, credential }, stop);
-      const { agentId, environment, refusedDatabases } = await connection.hello();
+      const { agentId, environment } = await connection.hello();
       began = now();
       this.#connected(connection);
       this.#say(`connected to ${url} as agent ${agentId} of ${environment}`);
-      for (const { name, code, text } of refusedDatabases) {
-        this.#parts.events.error(`the control plane does not take ${name} from this host: ${code}: ${text}`);
-      }
       await connection.serve();
     } catch (error) {
       onRefused(began === undefined ? isForGood(error) : codeOf(error) === 'CredentialInvalid');

@@ -20,8 +20,15 @@ interface InForce {
 }
 
 interface Current {
+  /** What it was made of. */
+  file: AgentConfiguration;
   configuration: AgentConfiguration;
   inForce: Map<string, InForce>;
+}
+
+/** The host's file, with the databases that were found on its servers: another object as soon as others are. */
+export interface KnownDatabases {
+  readonly configuration: AgentConfiguration;
 }
 
 /** What there is to say of policies that were taken. */
@@ -35,24 +42,30 @@ export interface TakenPolicies {
  * what the host's file says was their seed; they are in the journal, so that the host goes by them alone.
  */
 export class KeptPolicies {
-  readonly #file: AgentConfiguration;
+  readonly #known: KnownDatabases;
   readonly #book: PolicyBook;
-  #current: Current;
+  #read: Current;
 
-  constructor(file: AgentConfiguration, book: PolicyBook) {
-    this.#file = file;
+  constructor(known: KnownDatabases, book: PolicyBook) {
+    this.#known = known;
     this.#book = book;
-    this.#current = this.#read();
+    this.#read = this.#readAll();
   }
 
-  /** The host's file, with the policies that are in force; another object after each change. */
+  get #current(): Current {
+    // Other databases were found meanwhile.
+    if (this.#read.file !== this.file) this.#read = this.#readAll();
+    return this.#read;
+  }
+
+  /** All of it, with the policies that are in force; another object after each change. */
   get configuration(): AgentConfiguration {
     return this.#current.configuration;
   }
 
-  /** As the file alone says: what the control plane is told of it. */
+  /** As the file says, with the databases that were found: what the control plane is told of it. */
   get file(): AgentConfiguration {
-    return this.#file;
+    return this.#known.configuration;
   }
 
   of(databaseId: string): InForce {
@@ -63,17 +76,18 @@ export class KeptPolicies {
   take({ policies }: Policies): TakenPolicies {
     const before = this.#current;
     this.#book.replace(policies);
-    this.#current = this.#read();
+    this.#read = this.#readAll();
     const taken: TakenPolicies = { notes: [], problems: [] };
-    for (const { name } of Object.values(this.#file.databases)) {
-      const databaseId = databaseIdOf(this.#file.environment, name);
+    const { environment, databases } = this.file;
+    for (const { name } of Object.values(databases)) {
+      const databaseId = databaseIdOf(environment, name);
       tell(taken, name, before.inForce.get(databaseId), this.of(databaseId));
     }
     return taken;
   }
 
-  #read(): Current {
-    const file = this.#file;
+  #readAll(): Current {
+    const { file } = this;
     // Whoever takes the control plane out of the file goes by the file again.
     const kept = file.controlPlane === undefined ? [] : this.#book.all();
     const inForce = new Map<string, InForce>();
@@ -92,7 +106,7 @@ export class KeptPolicies {
         return [key, withPolicy(database, policy)];
       }),
     );
-    return { configuration: { ...file, databases }, inForce };
+    return { file, configuration: { ...file, databases }, inForce };
   }
 }
 

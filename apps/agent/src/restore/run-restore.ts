@@ -62,6 +62,11 @@ export function scratchNameOf(runId: string): string {
   return `strideiq_restore_${runId.replaceAll('-', '')}`;
 }
 
+/** Whether a database is one that a restore or drill fills, by the form of its name. */
+export function isScratchName(name: string): boolean {
+  return /^strideiq_restore_[0-9a-f]{32}$/.test(name);
+}
+
 /** What the journal is to know of a restore that went well. */
 export function outcomeOf({ tables, objects, notes }: Pick<RestoreOutcome, 'tables' | 'objects' | 'notes'>): RunDetail {
   const rows = tables.reduce((sum, table) => sum + table.found, 0);

@@ -78,7 +78,7 @@ function notTheGiven({ found, dumpKey, unreadable }: BackupSource): AgentError {
  */
 export function misplacementOf({ found, dumpKey, databaseId }: BackupSource): string | undefined {
   if (!found) return undefined;
-  const { object, database, environment, privileges, ...manifest } = found.manifest;
+  const { object, database, environment, privileges, globals, ...manifest } = found.manifest;
   if (object.name !== dumpKey && dumpKey !== fixedNames.latestDump)
     return `it was made as ${object.name}, and stands there as ${dumpKey}`;
   if (databaseId !== undefined && manifest.databaseId !== databaseId) {
@@ -87,6 +87,8 @@ export function misplacementOf({ found, dumpKey, databaseId }: BackupSource): st
   const names = parseBackupName(object.name)?.names;
   if (privileges && names && privileges.name !== names.privileges)
     return `it names ${privileges.name} as its owners and grants`;
+  if (globals && names && globals.name !== names.globals)
+    return `it names ${globals.name} as the globals of its server`;
   return undefined;
 }
 

@@ -251,7 +251,7 @@ describe('while another store lacks them', () => {
     const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
     journal.begin({ ...run, databaseId: agent.databaseId() });
     journal.seal(
-      { runId, backupId, manifest: '', manifestSha256: '', privileges: null },
+      { runId, backupId, manifest: '', manifestSha256: '', privileges: null, globals: null },
       sealedBackupOf(manifest, 'ab'.repeat(32)),
     );
     const copies = storeIds.map(([store, storeId]) => ({

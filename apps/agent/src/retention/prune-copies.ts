@@ -61,6 +61,7 @@ async function remove(
   if (!names) throw new Error(`${stem} is no name of a backup`);
   await store.delete(names.dump);
   await store.delete(names.privileges);
+  await store.delete(names.globals);
   // While the manifest is still there to have it said again.
   host.journal.deleted({ databaseId: host.databaseIdOf(database), storeId: store.storeId, key: names.dump, reason });
   await store.delete(names.manifest);

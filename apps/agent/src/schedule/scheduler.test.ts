@@ -103,6 +103,36 @@ describe('with a schedule each hour', () => {
     expect(host.journal.schedules.due()).toEqual([]);
   });
 
+  test('of a database that its server has no more nothing is due; once it is there again what it missed is made', async () => {
+    host.close();
+    await agent.remove();
+    agent = new TestAgent({
+      controlPlane: new ScriptedControlPlane(),
+      databases: { main: { ...quiet, include: 'all', stores: ['each'], schedule: '0 * * * *' } },
+      stores: { each: { type: 'directory', path: './{database}' } },
+      now: () => now,
+    });
+    host = await agent.open();
+    const { foundDatabases } = host.journal;
+    const found = (...names: string[]) => {
+      foundDatabases.found('main', names, () => false, now);
+      host.discovery.recall();
+    };
+    const running = scheduler();
+    watch(running, at('12:30'));
+    found('app', 'web');
+    watch(running, at('13:01'));
+    expect(jobs.map(({ database }) => database.name).toSorted()).toEqual(['app', 'web']);
+    found('app');
+    queued.clear();
+    watch(running, at('15:01'));
+    expect(host.journal.schedules.due().map(({ databaseId }) => databaseId)).toEqual([agent.databaseId('app')]);
+    jobs.length = 0;
+    found('app', 'web');
+    watch(running, at('15:02'));
+    expect(jobs.filter(({ database }) => database.name === 'web')).toMatchObject([{ dueAt: at('15:00') }]);
+  });
+
   test('one that was killed is waited for, and made anew', () => {
     const running = scheduler();
     watch(running, at('13:01'));

@@ -54,8 +54,8 @@ interface FollowedLine {
  */
 export class Scheduler {
   readonly #parts: SchedulerParts;
-  /** Those of {@link #configuration}. */
   #lines: FollowedLine[] = [];
+  /** What the lines were made of. */
   #configuration: AgentConfiguration | undefined;
   /** Nothing is due before, unless the clock is set. */
   #quietFrom = Number.POSITIVE_INFINITY;
@@ -65,21 +65,10 @@ export class Scheduler {
     this.#parts = parts;
   }
 
-  /** Policies may have changed since the last look. A line that is no more is forgotten; a new one begins now. */
-  #follow(): void {
-    const { host } = this.#parts;
-    if (this.#configuration === host.configuration) return;
-    const lines = linesOf(host);
-    host.journal.schedules.forgetOthers(lines.map(({ id }) => id));
-    this.#lines = lines;
-    this.#configuration = host.configuration;
-    this.#quietUntil = Number.NEGATIVE_INFINITY;
-  }
-
   /** To be called each second or so. @throws where the journal cannot be written to: nothing was begun then */
   look(): void {
-    this.#follow();
     const now = this.#parts.host.surroundings.now();
+    if (this.#configuration !== this.#parts.host.configuration) this.#follow();
     if (now < this.#quietFrom || now >= this.#quietUntil) {
       for (const line of this.#lines) this.#lookAt(line, now);
       const next = this.#lines.map(({ moments }) => moments.after(now) ?? Number.POSITIVE_INFINITY);
@@ -89,6 +78,20 @@ export class Scheduler {
       this.#quietUntil = isDelayed ? now : Math.min(...next);
     }
     for (const due of this.#parts.host.journal.schedules.due()) this.#seeTo(due, now);
+  }
+
+  /**
+   * Follows the lines of the policies and databases that there are now: a line that is no more is forgotten, and a new one
+   * begins now. How far those of a database were seen to that is gone is kept:
+   * once it is there again, made anew by somebody perhaps, what it has missed is made by the usual rules.
+   */
+  #follow(): void {
+    const { host } = this.#parts;
+    const lines = linesOf(host);
+    host.journal.schedules.forgetOthers(lines.map(({ id }) => id));
+    this.#lines = lines.filter(({ database }) => database.goneSince === undefined);
+    this.#configuration = host.configuration;
+    this.#quietFrom = Number.POSITIVE_INFINITY;
   }
 
   /** Whether a moment of a line has come. */
@@ -143,7 +146,8 @@ export class Scheduler {
     const database = host.databaseOfId(databaseId);
     // One that is tried again is late by when it was to be.
     const since = due.attempt === 1 ? dueAt : due.notBefore;
-    if (!database || (now - since > punctualMs && this.#isTooLate(kind, database, since, now)))
+    const isThere = database !== undefined && database.goneSince === undefined;
+    if (!isThere || (now - since > punctualMs && this.#isTooLate(kind, database, since, now)))
       return journal.schedules.done(due);
     if (isPaused(database, now)) return undefined;
     if (due.notBefore <= now || due.notBefore > now + longestWaitMs) {

@@ -54,7 +54,10 @@ export function journalBackup(journal: Journal, database: string, at: number, fa
     hasPrivileges: true,
   };
   const text = manifest.repeat(500);
-  journal.seal({ runId, backupId, manifest: text, manifestSha256, privileges: Buffer.from(text) }, sealed);
+  journal.seal(
+    { runId, backupId, manifest: text, manifestSha256, privileges: Buffer.from(text), globals: null },
+    sealed,
+  );
   const stored = copies.map((copy) => ({ ...copy, state: 'stored' as const, sizeBytes: sealed.bytes }));
   journal.finish(runId, 'succeeded', { copies: stored, bytes: sealed.bytes, warnings: ['A role is not there.'] });
   journal.begin({ ...common, id: verifyId, kind: 'verify', detail: {} });

@@ -67,10 +67,10 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
   const forgery = forgeryOf(source, key, journal);
   const told = [source.unreadable, misplacementOf(source), forgery].filter((each) => each !== undefined);
   const problems = [...told, ...result.problems];
-  if (manifest?.privileges) {
-    const { name: sidecarKey, sha256: expectedSha256 } = manifest.privileges;
-    const sidecar = await store.head(sidecarKey);
-    if (!sidecar) problems.push(`${sidecarKey} is missing`);
+  for (const sidecar of [manifest?.privileges, manifest?.globals]) {
+    if (!sidecar) continue;
+    const { name: sidecarKey, sha256: expectedSha256 } = sidecar;
+    if (!(await store.head(sidecarKey))) problems.push(`${sidecarKey} is missing`);
     else if (sha256(await readAll(await store.get(sidecarKey))) !== expectedSha256) {
       problems.push(`${sidecarKey} is not the file that was made: its SHA-256 differs`);
     }

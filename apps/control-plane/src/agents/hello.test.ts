@@ -60,6 +60,16 @@ describe('what a host declares', () => {
     expect(storeRow(app.stores[0]?.storeId ?? '')).toMatchObject({ declared: true });
   });
 
+  test('may grow on the connection that it is declared on', async () => {
+    const host = new TestHost(gateway, 'production', 'db1').looksAfter('app').enrol();
+    const link = await host.connect();
+    host.looksAfter('late');
+    expect(await link.hello()).toMatchObject({ refusedDatabases: [] });
+    expect(databaseRow(host.databaseId('app'))).toMatchObject({ declared: true });
+    expect(databaseRow(host.databaseId('late'))).toMatchObject({ declared: true });
+    expect(link.isClosed).toBe(false);
+  });
+
   test('and another host declared before stays that one’s; the rest is taken', async () => {
     const first = new TestHost(gateway, 'production', 'db1').looksAfter('app').enrol();
     await first.open().hello();

@@ -33,6 +33,8 @@ export function takeHello(
   );
   connection.saidTime(hello.sentAt, receivedAt);
   connection.hello = hello;
+  // It may name other databases by now, whose policies it is to be told.
+  connection.wake();
   const serverTime = new Date(receivedAt).toISOString();
   return { protocol, agentId, environment, serverTime, highWater, refusedDatabases: refused, keepsPolicies: true };
 }

@@ -146,7 +146,7 @@ async function removeCopy(
   commit((tx) => move(tx, 'deleting', reason));
   try {
     // The manifest last: what is left of a removal that was cut short is known by it.
-    for (const key of [names.dump, names.privileges, names.manifest]) await opened.delete(key);
+    for (const key of [names.dump, names.privileges, names.globals, names.manifest]) await opened.delete(key);
   } catch (error) {
     if (codeOf(error) !== 'ObjectLocked') throw error;
     commit((tx) => move(tx, 'locked', paragraphOf(error)));

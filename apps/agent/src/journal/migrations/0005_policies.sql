@@ -1,3 +1,11 @@
+CREATE TABLE `found_databases` (
+	`entry` text NOT NULL,
+	`name` text NOT NULL,
+	`found_at` integer NOT NULL,
+	`gone_at` integer,
+	PRIMARY KEY(`entry`, `name`)
+);
+--> statement-breakpoint
 CREATE TABLE `policies` (
 	`database_id` text PRIMARY KEY NOT NULL,
 	`version` integer NOT NULL,
@@ -12,3 +20,5 @@ CREATE TABLE `surveys` (
 	`items` text NOT NULL,
 	`dates` text NOT NULL
 );
+--> statement-breakpoint
+ALTER TABLE `seals` ADD `globals` blob;
