@@ -15,12 +15,12 @@ const creates = new RegExp(
  * (file_fdw, pageinspect …), or have nothing to reach with. Not among them are those that connect to somewhere (dblink, http),
  * run jobs (pg_cron) or read files by themselves (xml2).
  */
-const known = new Set([
-  ...['amcheck', 'autoinc', 'bloom', 'dict_xsyn', 'earthdistance', 'file_fdw', 'insert_username', 'intagg', 'moddatetime'],
-  ...['old_snapshot', 'pageinspect', 'pg_buffercache', 'pg_freespacemap', 'pg_prewarm', 'pg_stat_statements', 'pg_surgery'],
-  ...['pg_visibility', 'pg_walinspect', 'pgrowlocks', 'pgstattuple', 'postgres_fdw', 'refint', 'sslinfo'],
-  ...['hll', 'hypopg', 'ip4r', 'pgaudit', 'pgrouting', 'postgis', 'postgis_topology', 'vector'],
-]);
+const known = new Set(
+  `amcheck autoinc bloom dict_xsyn earthdistance file_fdw insert_username intagg moddatetime old_snapshot
+   pageinspect pg_buffercache pg_freespacemap pg_prewarm pg_stat_statements pg_surgery pg_visibility
+   pg_walinspect pgrowlocks pgstattuple postgres_fdw refint sslinfo hll hypopg ip4r pgaudit pgrouting postgis
+   postgis_topology vector`.split(/\s+/),
+);
 
 /**
  * Makes an extension that an untrusted dump needs, where only a superuser can: without pg_stat_statements or PostGIS many a
