@@ -17,6 +17,7 @@ export { verifyDump, type ExpectedDump, type VerifyResult } from './verify-dump.
 export { DumpSession, type SettingsInForce } from './dump-session.ts';
 export type { ItemWork } from './item-work.ts';
 export { PostDataReader, workOf, type PostDataItem, type SetStatement } from './post-data.ts';
+export { decodeName } from './encoding.ts';
 export { relationKey, type RelationName } from './relation-name.ts';
 export { sessionEffect, type SessionEffect } from './session-effect.ts';
 export { frozenCopyOf, type FrozenCopy } from './frozen-copy.ts';

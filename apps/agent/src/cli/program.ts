@@ -106,7 +106,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--yes', 'with --in-place and --replace-rows: do not ask')
     .option('--dry-run', 'say what would happen, and do nothing')
     .option('--database <name>', 'whose backup, where the configuration holds several databases')
-    .option('--trust-source', 'run the SQL of a dump whose manifest this host cannot trust')
+    .option(
+      '--trust-source',
+      'run the SQL of a dump whose manifest this host cannot trust, never with superuser rights',
+    )
     .option(
       '--table <schema.name>',
       'all definitions, but the rows and indexes of this table alone (may be repeated)',
@@ -139,7 +142,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--backup <ref>', 'this backup (default: latest)')
     .option('--via <name>', 'on the server of this database of the configuration')
     .option('--jobs <n>', 'sessions that load at the same time (default: auto)', parseJobs)
-    .option('--trust-source', 'run the SQL of a backup whose manifest this host cannot trust')
+    .option(
+      '--trust-source',
+      'run the SQL of a backup whose manifest this host cannot trust, never with superuser rights',
+    )
     .option('--toast-compression <method>', 'pglz or lz4; a drill with other storage than production’s is no RTO')
     .action(async (name: string | undefined, options) =>
       run(options, async (command) => drill(command, name, options)),

@@ -2,16 +2,15 @@ import type { Manifest } from '@strideiq/core';
 import type { DrillConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
 import type { DrillResult } from '../journal/schema.ts';
-import { withDatabase } from '../postgres/endpoint.ts';
 import { checkFirst } from '../restore/check-first.ts';
 import { dropScratch } from '../restore/drop-scratch.ts';
 import { fillScratch } from '../restore/fill-scratch.ts';
-import { applicationNameOf, onMaintenance } from '../restore/maintenance-session.ts';
+import { onMaintenance } from '../restore/maintenance-session.ts';
 import { Privileges } from '../restore/privileges.ts';
 import type { RestoreDependencies, RestoreRequest } from '../restore/restore-request.ts';
 import { restoreRunOf } from '../restore/restore-run.ts';
 import { outcomeOf, scratchNameOf } from '../restore/run-restore.ts';
-import { Scratch } from '../restore/scratch.ts';
+import type { Scratch } from '../restore/scratch.ts';
 import { misplacementOf } from '../restore/trust.ts';
 import { withoutCron } from '../restore/left-out.ts';
 import { checkServer, localeOptions, type TargetServer } from '../restore/target.ts';
@@ -105,10 +104,14 @@ async function drill(
   });
   const restoreMs = Math.round(performance.now() - began);
   // What the assertions find by short names depends on them.
-  await onMaintenance(request.maintenance, runId, async (connection) =>
-    privileges?.applySettings(connection, scratchDatabase),
-  );
-  const sampled = await lookClosely(request, deps, { manifest, runId, scratchDatabase });
+  if (filled.databaseApplied) {
+    await filled.scratch.on(1, async ([connection]) => privileges?.applySettings(connection, scratchDatabase));
+  } else {
+    await onMaintenance(request.maintenance, runId, async (connection) =>
+      privileges?.applySettings(connection, scratchDatabase),
+    );
+  }
+  const sampled = await lookClosely(request, deps, manifest, filled.scratch);
   const storage = otherStorage(request, manifest, checked.server);
   const { rows = 0, tables = 0, objects = 0 } = outcomeOf(filled);
   return {
@@ -154,11 +157,11 @@ function otherwiseThanProduction({ elsewhere }: DrillRequest, storage: string | 
 }
 
 async function lookClosely(
-  { source, maintenance, drill: configuration, random }: DrillRequest,
+  { source, drill: configuration, random }: DrillRequest,
   { progress, signal }: RestoreDependencies,
-  { manifest, runId, scratchDatabase }: { manifest: Manifest; runId: string; scratchDatabase: string },
+  manifest: Manifest,
+  scratch: Scratch,
 ): Promise<Sampled> {
-  const scratch = new Scratch(withDatabase(maintenance, scratchDatabase), applicationNameOf(runId), signal);
   const sampled = await scratch.on(1, async ([connection]) =>
     compareSamples({
       source,

@@ -115,7 +115,16 @@ class InPlaceRun {
     const { privileges, notes: said } = await this.#privilegesFor(checked);
     const createOptions = createOptionsOf(live, checked.server);
     const filling = { ...checked, request: this.#request, deps: this.#deps, runId, scratchDatabase, createOptions };
-    const { oid: newOid, tables, objects, notes } = await fillScratch({ ...filling, privileges });
+    const {
+      oid: newOid,
+      tables,
+      objects,
+      notes,
+    } = await fillScratch({
+      ...filling,
+      privileges,
+      privilegesOfServer: true,
+    });
     await onMaintenance(maintenance, runId, async (connection) => {
       await privileges?.applyToDatabase(connection, scratchDatabase);
     });
@@ -200,10 +209,12 @@ class InPlaceRun {
   /** As the live database has them; where it cannot be read, and no backup of it was wanted, as the backup has them. */
   async #privilegesFor({
     trust,
+    byOwnRole,
     server,
   }: Checked<LiveServer>): Promise<{ privileges: Privileges | undefined; notes: string[] }> {
     const { source, live: endpoint, pgDump, hangLimitMs, safetyBackup } = this.#request;
-    const expected = trust.manifest?.privileges;
+    // Those of a source that is not trusted are SQL that nobody vouches for.
+    const expected = byOwnRole ? undefined : trust.manifest?.privileges;
     const ofBackup = expected ? await Privileges.ofBackup(source, expected) : undefined;
     const { versionNumber } = server;
     const { signal } = this.#deps;

@@ -4,7 +4,7 @@ import type { BackupOutcome } from '../backup/backup-request.ts';
 import { AgentError } from '../errors.ts';
 import { log } from '../journal/run-log.ts';
 import { connect, endConnection, type Connection } from '../postgres/connect.ts';
-import { withDatabase, type Endpoint } from '../postgres/endpoint.ts';
+import type { Endpoint } from '../postgres/endpoint.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { checkFirst } from '../restore/check-first.ts';
 import { dropScratch } from '../restore/drop-scratch.ts';
@@ -13,7 +13,6 @@ import { applicationNameOf } from '../restore/maintenance-session.ts';
 import type { RestoreDependencies, RestoreRequest } from '../restore/restore-request.ts';
 import { restoreRunOf } from '../restore/restore-run.ts';
 import { scratchNameOf } from '../restore/run-restore.ts';
-import { Scratch } from '../restore/scratch.ts';
 import { withoutCron } from '../restore/left-out.ts';
 import { checkServer, localeOptions } from '../restore/target.ts';
 import { alike } from './copy-rows.ts';
@@ -81,7 +80,7 @@ async function bringIn(
   runId: string,
   scratchDatabase: string,
 ): Promise<IntoLiveOutcome> {
-  const { live, maintenance, source, schema } = request;
+  const { live, source, schema } = request;
   const { journal, signal } = deps;
   const checked = await checkFirst(request, deps, runId, async (connection, its) =>
     checkServer(connection, withoutCron(its)),
@@ -109,8 +108,7 @@ async function bringIn(
     onlyLookedAt: true,
   });
   let safety: Safety = { backupId: undefined, notes: [] };
-  const scratch = new Scratch(withDatabase(maintenance, scratchDatabase), applicationNameOf(runId), signal);
-  const brought = await scratch.on(1, async ([restored]) =>
+  const brought = await filled.scratch.on(1, async ([restored]) =>
     onLive(live, runId, signal, async (connection, uncut) => {
       const found = await allOf(restored, tables);
       await alike([restored, connection]);

@@ -89,6 +89,8 @@ export interface RunDetail {
   scratchDatabase?: string;
   /** Its oid, which it keeps when it gets its final name; where one is taken back, of the database that gets the name. */
   scratchOid?: number;
+  /** Role made for a restore by which SQL runs that nobody vouches for, with those whose names go on from it by a number. */
+  untrustedRole?: string;
   inPlace?: InPlace;
   /** The transaction in which a live database gets tables of a backup, once it is about to commit: PostgreSQL's own number. */
   liveTransaction?: string;

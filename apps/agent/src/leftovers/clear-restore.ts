@@ -7,6 +7,7 @@ import { aloneAtNames } from '../in-place/swap-lock.ts';
 import { statusOf } from '../into-live/live-transaction.ts';
 import type { Journal, Run } from '../journal/journal.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { dropUntrustedRole } from '../restore/untrusted-role.ts';
 import type { Cleared } from './clear-leftovers.ts';
 import type { Servers } from './servers.ts';
 
@@ -70,14 +71,15 @@ export function outcomeOfKilled({ state }: Run): 'failed' | 'cancelled' {
   return state === 'cancelling' ? 'cancelled' : 'failed';
 }
 
-/** Drops the database that a restore made under a name of its own. @returns whether it was still there */
+/** Drops the database that a restore made under a name of its own, and its role. @returns whether the database was still there */
 export async function dropScratch({ detail }: Run, servers: Servers): Promise<boolean> {
   if (detail.scratchDatabase === undefined) return false;
   const connection = await servers.connectionTo({ detail });
   const { rows } = await connection.query('SELECT FROM pg_database WHERE datname = $1', [detail.scratchDatabase]);
-  if (rows.length === 0) return false;
   await connection.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(detail.scratchDatabase)} WITH (FORCE)`);
-  return true;
+  // What was its own has gone with the database.
+  if (detail.untrustedRole !== undefined) await dropUntrustedRole(connection, detail.untrustedRole);
+  return rows.length > 0;
 }
 
 /**

@@ -12,12 +12,15 @@ const longestWaitMs = 10_000;
 export async function endSessions(connection: Connection, runs: readonly Run[]): Promise<void> {
   // Every session of a run bears the end of its id: see where backup and restore connect. A drill is a restore.
   const names = runs.map(({ id, kind }) => `strideiq-${kind === 'backup' ? kind : 'restore'}-${id.slice(-12)}`);
+  const roles = runs.flatMap(({ detail }) => detail.untrustedRole ?? []);
   const giveUpAt = performance.now() + longestWaitMs;
   for (;;) {
     const { rows } = await connection.query(
-      `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a, unnest($1::text[]) AS name
-        WHERE a.pid <> pg_backend_pid() AND a.usename = current_user AND starts_with(a.application_name, name)`,
-      [names],
+      `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+        WHERE a.pid <> pg_backend_pid()
+          AND (a.usename = ANY ($2::text[]) OR (a.usename = current_user
+               AND EXISTS (SELECT FROM unnest($1::text[]) AS name WHERE starts_with(a.application_name, name))))`,
+      [names, roles],
     );
     if (rows.length === 0 || performance.now() > giveUpAt) return;
     await delay(50);

@@ -11,6 +11,8 @@ import { checkTrust, judgeTrust, type Trust } from './trust.ts';
 /** What is known of a restore before anything is made. */
 export interface Checked<Server extends TargetServer> {
   trust: Trust;
+  /** Its SQL is not trusted, and the restoring role's rights are not for it: a role made for it runs it. */
+  byOwnRole: boolean;
   server: Server;
   selection: Selection | undefined;
   space: Space;
@@ -29,18 +31,18 @@ export async function checkFirst<Server extends TargetServer>(
   const { source, trustSource, maintenance } = request;
   const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
   const selection = request.wanted && trust.manifest && selectFrom(trust.manifest, request.wanted);
-  const { server, space } = await onMaintenance(maintenance, runId, async (connection) => {
+  const { byOwnRole, server, space } = await onMaintenance(maintenance, runId, async (connection) => {
     const found = await checkServer(connection, trust.manifest);
-    checkTrust(trust, found.superuser, trustSource, source.dumpKey);
+    const isOwn = checkTrust(trust, found, trustSource, source.dumpKey);
     const neededBytes = selection ? undefined : trust.manifest?.source.databaseBytes;
     const freeBytes = await freeBytesOf(connection, maintenance, found.tablespace);
     checkSpace({ neededBytes, freeBytes }, trust.manifest?.object.rawBytes ?? 0);
-    return { server: found, space: { neededBytes, freeBytes } };
+    return { byOwnRole: isOwn, server: found, space: { neededBytes, freeBytes } };
   });
   if (!trust.manifest) {
     const { key, journal, progress, signal } = deps;
     await checkWhole(source, { key, journal, progress, signal });
   }
   deps.signal.throwIfAborted();
-  return { trust, server, selection, space };
+  return { trust, byOwnRole, server, selection, space };
 }

@@ -10,6 +10,7 @@ import { LoadSessions } from './load-sessions.ts';
 import { LoadTally, type LoadResult } from './load-tally.ts';
 import type { Selection, Wanted } from './selection.ts';
 import { loadStream } from './streamed-load.ts';
+import type { UntrustedRole } from './untrusted-role.ts';
 
 export interface LoadOptions {
   /** A manifest whose chunks are checked before they run; without one the file is read from its start as it is. */
@@ -28,6 +29,8 @@ export interface LoadOptions {
   onlyLookedAt?: boolean | undefined;
   /** Gathers the planner's statistics of large tables as soon as they are done; `LoadResult.analyzed` names them. */
   analyze: boolean;
+  /** Whose connections they are, where it was made for this. */
+  role?: UntrustedRole | undefined;
   progress: ReportProgress;
   signal: AbortSignal;
   /** Called once the tables, types and functions are there, and before any row is. */
@@ -46,7 +49,16 @@ export async function loadDump(source: BackupSource, options: LoadOptions): Prom
   const signal = AbortSignal.any([options.signal, failure.signal]);
   // How much of SQL a part of it is nobody knows beforehand.
   const tally = new LoadTally(options.progress, options.selection ? undefined : manifest);
-  const sessions = new LoadSessions(connect, { jobs, toastCompression }, { tally, signal, foreign: !manifest });
+  const sessions = new LoadSessions(
+    connect,
+    { jobs, toastCompression },
+    {
+      tally,
+      signal,
+      foreign: !manifest,
+      role: options.role,
+    },
+  );
   const context: LoadContext = {
     source,
     sessions,

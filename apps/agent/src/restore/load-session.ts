@@ -3,12 +3,16 @@ import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
 import type { LoadTally } from './load-tally.ts';
+import { makeExtension } from './make-extension.ts';
+import type { UntrustedRole } from './untrusted-role.ts';
 
 export interface LoadSessionOptions {
   tally: LoadTally;
   signal: AbortSignal;
   /** Owners and grants in the dump's midst may be left out: it is not one of ours, which hold none. */
   foreign: boolean;
+  /** Whose connection it is, where it was made for this dump; left out: the restoring role's own. */
+  role?: UntrustedRole | undefined;
 }
 
 /** Runs a dump's statements over one connection, and knows which of the dump's settings are in force there. */
@@ -74,7 +78,9 @@ export class LoadSession {
       const { tag } = await this.#session.copyIn(header, this.#counted(rows, name));
       this.#options.tally.addRows(table, Number(/^COPY (\d+)$/.exec(tag)?.[1] ?? 0));
     } catch (error) {
-      throw this.#failure(error, `COPY ${name}`);
+      // Tables of an extension are its maker's, and pg_dump writes them also where nobody has added a row.
+      if (!isRefusal(error) || !this.#options.role || (await hasSome(rows))) throw this.#failure(error, `COPY ${name}`);
+      this.#options.tally.addRows(table, 0);
     }
     this.#options.tally.addBytes(0);
   }
@@ -83,7 +89,7 @@ export class LoadSession {
     const effect = sessionEffect(sql);
     if (effect.kind === 'unknown') this.#known = false;
     try {
-      await this.#session.run(sql);
+      await this.#submit(sql);
     } catch (error) {
       const setting = unknownSetting(sql, error);
       if (setting !== undefined) this.#options.tally.leaveOutSetting(setting);
@@ -91,6 +97,29 @@ export class LoadSession {
       else throw this.#failure(error, headOf(sql));
     }
     if (effect.kind === 'setting') this.#inForce.set(effect.name, sql);
+  }
+
+  async #submit(sql: Buffer): Promise<void> {
+    const { role, tally } = this.#options;
+    if (role && setsPrivileges(sql)) {
+      await role.standIns.run(this.#session, sql, this.#clientEncoding);
+      return;
+    }
+    try {
+      await this.#session.run(sql);
+    } catch (error) {
+      if (!role || !isRefusal(error)) throw error;
+      // It has the comment that its own script gives it.
+      if (commentsOnExtension.test(sql.toString('latin1', 0, 100))) return;
+      const extension = await makeExtension(role.options, sql, this.#clientEncoding);
+      if (extension === undefined) throw error;
+      tally.note(`The extension ${extension}, which is not marked trusted, was made by the restoring role itself.`);
+    }
+  }
+
+  get #clientEncoding(): string {
+    const set = this.#inForce.get('client_encoding')?.toString('latin1') ?? '';
+    return /^\s*SET client_encoding = '(\w+)'/.exec(set)?.[1] ?? 'UTF8';
   }
 
   /**
@@ -115,14 +144,30 @@ export class LoadSession {
     this.#options.signal.throwIfAborted();
     if (!(error instanceof Error) || !('severity' in error)) return error;
     const { message, where, detail } = error as Error & { where?: string; detail?: string };
+    const byOwnRole = isRefusal(error) && this.#options.role !== undefined;
     return new AgentError(
       'RestoreFailed',
-      `PostgreSQL refused \`${statement}\`: ${message}${detail ? ` (${detail})` : ''}${where ? `, ${where}` : ''}.`,
-      'The new database was dropped. Mend the cause on the target server, and restore again.',
+      `PostgreSQL refused \`${statement}\`: ${message}${detail ? ` (${detail})` : ''}${where ? `, ${where}` : ''}.${byOwnRole ? ' The source is not trusted, so that its SQL runs by a role without superuser rights.' : ''}`,
+      `The new database was dropped. ${byOwnRole ? cureOfRights : 'Mend the cause on the target server, and restore again.'}`,
       { cause: error },
     );
   }
 }
+
+const cureOfRights =
+  'Whoever has read the dump can take out what only a superuser may make (an extension that is not marked trusted, an event trigger, a function in C …), restore the rest, and make that by hand; or run all of it by psql.';
+
+/** For want of rights (PostgreSQL docs, appendix A). */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42501';
+}
+
+async function hasSome(rows: AsyncIterable<Buffer>): Promise<boolean> {
+  for await (const bytes of rows) if (bytes.length > 0) return true;
+  return false;
+}
+
+const commentsOnExtension = /^\s*COMMENT ON EXTENSION /;
 
 function serverLevel(statement: string): AgentError {
   return new AgentError(

@@ -1,6 +1,6 @@
 import { once, readAll } from '@strideiq/storage';
 import type { Manifest } from '@strideiq/core';
-import { gunzip, isServerLevel, readDump } from '@strideiq/dump';
+import { DumpSession, gunzip, isServerLevel, readDump } from '@strideiq/dump';
 import { sha256 } from '../backup/manifest.ts';
 import { endOfRoles } from '../backup/privileges.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
@@ -8,6 +8,7 @@ import { AgentError } from '../errors.ts';
 import type { Connection } from '../postgres/connect.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { SqlSession } from '../postgres/sql-session.ts';
+import type { StandIns } from './stand-ins.ts';
 
 /**
  * Owners, grants and database settings of a backup, given back before anyone is let in (dump-format.md): until then a
@@ -96,35 +97,52 @@ export class Privileges {
     }
   }
 
-  /** Everything on the database's objects. What the server refuses is left out, and told by `notes`. */
-  async apply(connection: Connection): Promise<void> {
+  /**
+   * Everything on the database's objects. What the server refuses is left out, and told by `notes`.
+   * @param standIns where the connection is that of a role made for an untrusted dump
+   */
+  async apply(connection: Connection, standIns?: StandIns): Promise<void> {
     const session = new SqlSession(connection);
-    for (const sql of this.#object) await this.#attempt(async () => session.run(sql));
+    const follower = new DumpSession();
+    for (const sql of this.#object) {
+      follower.follow(sql);
+      await this.#attempt(async () => this.#run(session, sql, follower, standIns));
+    }
+  }
+
+  async #run(session: SqlSession, sql: Buffer, { scan }: DumpSession, standIns: StandIns | undefined): Promise<void> {
+    if (standIns) await standIns.run(session, sql, scan.clientEncoding);
+    else await session.run(sql);
   }
 
   /** What concerns the database itself; its statements bear the source's name, and are run for `name`. */
-  async applyToDatabase(maintenance: Connection, name: string): Promise<void> {
-    const session = new SqlSession(maintenance);
+  async applyToDatabase(connection: Connection, name: string, standIns?: StandIns): Promise<void> {
+    const session = new SqlSession(connection);
+    const follower = new DumpSession();
     // What their bytes mean stands before those on objects.
-    for (const sql of this.#object.filter((each) => setsEncoding.test(each.toString('latin1')))) await session.run(sql);
+    for (const sql of this.#object.filter((each) => setsEncoding.test(each.toString('latin1')))) {
+      follower.follow(sql);
+      await session.run(sql);
+    }
     for (const sql of this.#database) {
-      await this.#attempt(async () => session.run(Buffer.from(named(sql.toString('latin1'), name), 'latin1')));
+      const statement = Buffer.from(named(sql.toString('latin1'), name), 'latin1');
+      await this.#attempt(async () => this.#run(session, statement, follower, standIns));
     }
   }
 
   /** Of what concerns the database only its settings: it stays closed, and its owner's. */
-  async applySettings(maintenance: Connection, name: string): Promise<void> {
-    await this.#applySome(maintenance, name, setsParameter);
+  async applySettings(connection: Connection, name: string): Promise<void> {
+    await this.#applySome(connection, name, setsParameter);
   }
 
   /** The least that SQL of the host's own needs to find what it means by short names. */
-  async applySearchPath(maintenance: Connection, name: string): Promise<void> {
-    await this.#applySome(maintenance, name, setsSearchPath);
+  async applySearchPath(connection: Connection, name: string): Promise<void> {
+    await this.#applySome(connection, name, setsSearchPath);
   }
 
-  async #applySome(maintenance: Connection, name: string, only: RegExp): Promise<void> {
+  async #applySome(connection: Connection, name: string, only: RegExp): Promise<void> {
     const settings = this.#database.filter((sql) => only.test(sql.toString('latin1')));
-    await new Privileges(this.#object, settings).applyToDatabase(maintenance, name);
+    await new Privileges(this.#object, settings).applyToDatabase(connection, name);
   }
 
   async #attempt(step: () => Promise<unknown>): Promise<void> {

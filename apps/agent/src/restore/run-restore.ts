@@ -4,7 +4,7 @@ import type { RunDetail } from '../journal/schema.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { checkFirst, type Checked } from './check-first.ts';
 import { dropScratch } from './drop-scratch.ts';
-import { fillScratch } from './fill-scratch.ts';
+import { fillScratch, type Filled } from './fill-scratch.ts';
 import { onMaintenance } from './maintenance-session.ts';
 import { planOf, type RestorePlan } from './plan.ts';
 import { Privileges } from './privileges.ts';
@@ -86,10 +86,11 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
   const { source, into } = request;
   const privileges = manifest?.privileges ? await Privileges.ofBackup(source, manifest.privileges) : undefined;
   const createOptions = manifest ? localeOptions(manifest.source, server) : '';
-  const { oid, tables, objects, notes } = await fillScratch({ ...work, privileges, createOptions });
+  const filled = await fillScratch({ ...work, privileges, createOptions });
+  const { tables, objects, notes } = filled;
   // Before the last step, so that a restore that is killed just after it tells the same.
   deps.journal.describe(runId, outcomeOf({ tables, objects, notes }));
-  await openUnder(work, oid, privileges);
+  await openUnder(work, filled, privileges);
   return {
     runId,
     into,
@@ -113,12 +114,16 @@ function privilegeNotes({ trust, request }: Work, privileges: Privileges | undef
  * From here on it is the database that was asked for. One transaction: under its name it is open to whom its source was
  * open, or it does not bear the name.
  */
-async function openUnder(work: Work, oid: number, privileges: Privileges | undefined): Promise<void> {
+async function openUnder(
+  work: Work,
+  { oid, databaseApplied }: Filled,
+  privileges: Privileges | undefined,
+): Promise<void> {
   const { request, runId, trust, scratchDatabase } = work;
   const { into } = request;
   try {
     await onMaintenance(request.maintenance, runId, async (connection) => {
-      await privileges?.applyToDatabase(connection, scratchDatabase);
+      if (!databaseApplied) await privileges?.applyToDatabase(connection, scratchDatabase);
       await connection.query('BEGIN');
       await connection.query(`ALTER DATABASE ${quoteIdentifier(scratchDatabase)} RENAME TO ${quoteIdentifier(into)}`);
       if (privileges ? privileges.opensToPublic : !trust.manifest) {

@@ -8,15 +8,24 @@ export class Scratch {
   readonly #endpoint: Endpoint;
   readonly #applicationName: string;
   readonly #signal: AbortSignal;
+  readonly #beforeConnect: () => Promise<void>;
 
-  constructor(endpoint: Endpoint, applicationName: string, signal: AbortSignal) {
+  /** @param beforeConnect has the server let the endpoint's role in */
+  constructor(
+    endpoint: Endpoint,
+    applicationName: string,
+    signal: AbortSignal,
+    beforeConnect: () => Promise<void> = async () => undefined,
+  ) {
     this.#endpoint = endpoint;
     this.#applicationName = applicationName;
     this.#signal = signal;
+    this.#beforeConnect = beforeConnect;
   }
 
   /** A connection that whoever asked for it ends. */
   async connect(): Promise<Connection> {
+    await this.#beforeConnect();
     return connect(this.#endpoint, { applicationName: this.#applicationName });
   }
 

@@ -17,6 +17,8 @@ export interface TargetServer {
   versionNumber: number;
   /** Whether SQL run by this role can do anything on the server: a superuser, or a role that can become one or run programs. */
   superuser: boolean;
+  /** Whether it is a superuser itself, who may make roles and give away what is others'. */
+  isSuperuser: boolean;
   user: string;
   /** By what it stores long values where nobody says otherwise; null before 14. */
   toastCompression: string | null;
@@ -68,7 +70,7 @@ export async function checkServer(connection: Connection, manifest: Manifest | u
                  AND pg_has_role(me, p.oid, 'MEMBER'))
               -- before 16 such a role could give itself any membership
               OR (r.rolcreaterole AND current_setting('server_version_num')::int < 160000) AS superuser,
-            r.rolcreatedb OR r.rolsuper AS creates
+            r.rolsuper AS "isSuperuser", r.rolcreatedb OR r.rolsuper AS creates
        FROM pg_roles r WHERE r.rolname = current_user`,
   );
   const server = rows[0];

@@ -3,6 +3,7 @@ import type { FoundManifest } from '../backups/find-backups.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { TargetServer } from './target.ts';
 
 /** Why a dump's SQL may run, or may not. */
 export type Trust =
@@ -110,17 +111,35 @@ export function forgeryOf(source: BackupSource, key: SigningKey, journal: Journa
 }
 
 /**
- * What is not trusted runs only without superuser rights, or when the person says so.
+ * What is not trusted runs without superuser rights: where the restoring role has them it is refused, and where the person
+ * says so it is run by a role made for it, see `untrusted-role.ts`.
+ * @returns whether it is to run by such a role
  * @throws AgentError `SourceUntrusted`
  */
-export function checkTrust(trust: Trust, superuser: boolean, trustSource: boolean, dumpKey: string): void {
-  if (trustSource || !superuser) return;
-  if (trust.trusted && trust.because === 'catalog' && !trust.asSuperuser) throw notEnoughForSuperuser(dumpKey);
-  if (trust.trusted) return;
+export function checkTrust(
+  trust: Trust,
+  { superuser, isSuperuser, user }: Pick<TargetServer, 'superuser' | 'isSuperuser' | 'user'>,
+  trustSource: boolean,
+  dumpKey: string,
+): boolean {
+  if (!superuser) return false;
+  const isByCatalogAlone = trust.trusted && trust.because === 'catalog' && !trust.asSuperuser;
+  if (trust.trusted && !isByCatalogAlone) return false;
+  if (trustSource && isSuperuser) return true;
+  if (trustSource) throw cannotMakeRole(dumpKey, user);
+  if (trust.trusted) throw notEnoughForSuperuser(dumpKey);
   throw new AgentError(
     'SourceUntrusted',
-    `${dumpKey} is not trusted: ${trust.because.replace(/\.$/, '')}. Its SQL would run with superuser rights.`,
-    'Restore with a role that is no superuser, or, if you know where this file comes from, say --trust-source.',
+    `${dumpKey} is not trusted: ${trust.because.replace(/\.$/, '')}. The role ${user} has superuser rights, or can get them.`,
+    'Restore with a role that is no superuser, or, if you know where this file comes from, say --trust-source: its SQL then runs by a role without such rights, made for this restore.',
+  );
+}
+
+function cannotMakeRole(dumpKey: string, user: string): AgentError {
+  return new AgentError(
+    'SourceUntrusted',
+    `${dumpKey} is not trusted, and the role ${user} can get superuser rights without being a superuser: it can neither run that SQL nor make a role that does.`,
+    'Restore as a superuser, who makes one for this restore, or by a role that has no such rights and is in no role that has them.',
   );
 }
 
