@@ -40,7 +40,7 @@ export async function setPolicy(command: Command, reference: string, options: Se
   if (fromHost === true) return takeFile(command, reference);
   if (file !== undefined) return replace(command, reference, await readPolicy(file));
   return change(command, reference, (policy) => {
-    for (const key of named) changers[key as keyof typeof changers]?.(policy, changes as never);
+    for (const key of named) changers[key as keyof typeof changers]?.(policy, changes);
   });
 }
 

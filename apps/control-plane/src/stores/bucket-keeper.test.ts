@@ -307,7 +307,9 @@ describe('retention', () => {
   test('a stop ends it after the copy that it is at', async () => {
     await nights(33);
     let stopped: Promise<void> | undefined;
-    beforeDelete = () => (stopped ??= keeper.stop());
+    beforeDelete = () => {
+      stopped ??= keeper.stop();
+    };
     await keep();
     await stopped;
     expect(inState('deleted').length).toBeLessThanOrEqual(1);

@@ -181,10 +181,11 @@ export class BucketKeeper {
 
   async #endUnfinished(row: StoreRow, opened: Store, signal: AbortSignal): Promise<void> {
     const { now, log } = this.#parts;
-    for await (const { key, startedAt, discard } of opened.unfinished()) {
+    for await (const left of opened.unfinished()) {
       signal.throwIfAborted();
+      const { key, startedAt } = left;
       if (startedAt.getTime() > now() - unfinishedMs) continue;
-      await discard();
+      await left.discard();
       const about = { databaseId: row.databaseId, storeId: row.id };
       log.info(about, `an upload of ${key} into ${row.name} that was left since ${startedAt.toISOString()} was ended`);
     }
