@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -33,12 +33,18 @@ export class ControlPlaneServer {
   readonly directory = mkdtempSync(join(tmpdir(), 'strideiq-control-plane-'));
   readonly dataDirectory = join(this.directory, 'data');
   readonly #env: NodeJS.ProcessEnv;
+  readonly #serve = ['serve'];
   #port = 0;
   #process: ChildProcess | undefined;
   #said = '';
 
-  constructor(env: NodeJS.ProcessEnv = {}) {
+  /** @param file what its configuration file says, where it is to have one */
+  constructor(env: NodeJS.ProcessEnv = {}, file?: Record<string, unknown>) {
     this.#env = env;
+    if (!file) return;
+    // JSON is YAML.
+    writeFileSync(join(this.directory, 'control-plane.yaml'), JSON.stringify({ version: 1, ...file }));
+    this.#serve.push('--config', join(this.directory, 'control-plane.yaml'));
   }
 
   get port(): number {
@@ -66,7 +72,7 @@ export class ControlPlaneServer {
   /** Starts it, on the port that it had before, and waits until it is ready. */
   async start(): Promise<void> {
     if (this.#port === 0) this.#port = await freePort();
-    const child = this.#spawn(['serve'], { STRIDEIQ_LISTEN: `127.0.0.1:${this.#port}` });
+    const child = this.#spawn(this.#serve, { STRIDEIQ_LISTEN: `127.0.0.1:${this.#port}` });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (piece: string) => {

@@ -205,7 +205,10 @@ describe("an old script's dump, with owners", () => {
     writeFileSync(file, gzipSync(stdout));
     const { notes } = await host.json<{ notes: string[] }>(...restoring(file));
     const hidden = expect.stringMatching(/^The restoring role may not see all rows of app\.coach_messages /);
-    expect(notes).toEqual([expect.stringMatching(/by a role without superuser rights/), hidden]);
+    const closed = expect.stringMatching(/acts as a superuser \(SECURITY DEFINER\).*until somebody has read them/);
+    expect(notes).toEqual([expect.stringMatching(/by a role without superuser rights/), hidden, closed]);
+    const open = "SELECT has_database_privilege('public', 'restored', 'CONNECT') AS open";
+    expect(await cluster.query('postgres', open)).toEqual([{ open: false }]);
     expect(await fingerprint(cluster, 'restored')).toEqual(await fingerprint(cluster, 'app'));
     expect(await schemaWithRights('restored')).toBe(await schemaWithRights('app'));
     expect(await ownersIn('restored')).toEqual(await ownersIn('app'));

@@ -22,6 +22,7 @@ export type AgentErrorCode =
   | 'DiskTooSmall'
   | 'PrefixTaken'
   | 'StoreStalled'
+  | 'StoreNotMounted'
   | 'StoreFailed'
   | 'NoCopyStored'
   // finding and judging backups

@@ -72,6 +72,7 @@ test('databases', () => {
     agentId: 'agent-1',
     agentConnected: true,
     declared: true,
+    gone: false,
     allow: [],
     firstSeenAt: at,
     reachable: true,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DueMoments } from './schedule.ts';
 
 const ranges = [
   { name: 'minute', from: 0, to: 59, words: [] },
@@ -43,9 +44,16 @@ function cronNumber(text: string, range: (typeof ranges)[number]): number | unde
 
 /** A cron line. */
 export const cronSchema = z.string().superRefine((text, context) => {
-  const problem = cronProblem(text);
+  const problem = cronProblem(text) ?? neverProblem(text);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 });
+
+/** The 30th of February and its like. */
+function neverProblem(text: string): string | undefined {
+  const isEver =
+    new DueMoments({ line: text, timezone: 'UTC' }).after(Date.parse('2024-01-01T00:00:00Z')) !== undefined;
+  return isEver ? undefined : 'names a moment that never comes';
+}
 
 /** Whether this Node.js knows the zone; offsets such as `+02:00` are no zones, since they know no summer time. */
 export function isTimeZone(text: string): boolean {

@@ -51,7 +51,8 @@ const ownNames: readonly string[] = Object.values(fixedNames);
 export function driftOf({ now, objects, expected, known }: DriftInput): Drift[] {
   const listed = new Map(objects.map((object) => [object.key, object]));
   const expectedKeys = new Set(expected.map(({ key }) => key));
-  const drift: Drift[] = expected.flatMap((copy) => driftOfCopy(copy, listed));
+  const ofCopies = expected.flatMap((copy) => driftOfCopy(copy, listed));
+  const drift: Drift[] = [];
   const told = new Set<string>();
   for (const { key, sizeBytes, modifiedAt } of objects) {
     if (ownNames.includes(key) || isUploadKey(key)) continue;
@@ -85,7 +86,12 @@ export function driftOf({ now, objects, expected, known }: DriftInput): Drift[] 
       });
     }
   }
-  return drift.toSorted((one, other) => (one.key === other.key ? 0 : one.key < other.key ? -1 : 1));
+  // What is wrong with a copy comes before what is only strange, however much of that there is.
+  return [...ofCopies.toSorted(byKey), ...drift.toSorted(byKey)];
+}
+
+function byKey(one: Drift, other: Drift): number {
+  return one.key === other.key ? 0 : one.key < other.key ? -1 : 1;
 }
 
 function driftOfCopy({ key, sizeBytes, modifiedAt }: ExpectedCopy, listed: ReadonlyMap<string, ListedObject>): Drift[] {

@@ -49,6 +49,9 @@ export type Chunk = z.infer<typeof chunkSchema>;
 export const tableRowsSchema = z.object({ schema: z.string(), name: z.string(), rows: bytesSchema });
 export type TableRows = z.infer<typeof tableRowsSchema>;
 
+/** It is shown in commands for people to run. */
+const sidecarNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*\.sql\.gz$/);
+
 /** Everything known of a backup: enough to rebuild the catalog, plan a restore, and judge it afterwards. */
 export const manifestSchema = z.object({
   formatVersion: z.literal(1),
@@ -93,14 +96,14 @@ export const manifestSchema = z.object({
     excludeTableData: z.array(z.string()),
   }),
   object: z.object({ name: z.string(), bytes: bytesSchema, rawBytes: bytesSchema, sha256: sha256Schema }),
-  privileges: z.object({ name: z.string(), bytes: bytesSchema, sha256: sha256Schema }).nullable(),
+  privileges: z.object({ name: sidecarNameSchema, bytes: bytesSchema, sha256: sha256Schema }).nullable(),
   /**
    * What belongs to the whole server: roles with their settings, tablespaces, grants on parameters. Null where it could
    * not be read; absent in backups of agents that did not make it yet.
    */
   globals: z
     .object({
-      name: z.string(),
+      name: sidecarNameSchema,
       bytes: bytesSchema,
       sha256: sha256Schema,
       /** Whether it holds the password hashes of all roles. */

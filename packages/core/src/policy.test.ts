@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { foreignPolicySchema, policyProblems, policySchema } from './policy.ts';
+import { fittedPolicy, foreignPolicySchema, policyProblems, policySchema } from './policy.ts';
 
 test('what is left out has its usual value', () => {
   expect(policySchema.parse({})).toEqual({
@@ -39,7 +39,8 @@ test.each([
   [{ pause: { reason: ' ', until: '2026-01-11T06:00:00Z' } }, '>=1'],
   [{ pause: { reason: 'why', until: 'tomorrow' } }, 'datetime'],
   [{ runLimitMs: 25 * 86_400_000 }, '<='],
-  [{ verify: { schedule: 'weekly' } }, 'nvalid'],
+  [{ verify: { schedule: 'weekly' } }, 'five fields'],
+  [{ schedule: '0 0 30 2 *' }, 'never comes'],
   [{ sechdule: [] }, 'sechdule'],
 ])('%j is refused', (given, said) => {
   const { error } = policySchema.safeParse(given);
@@ -62,4 +63,11 @@ test('stores that the database does not have are told', () => {
     'Retention names the store "s4", and it has local, s3.',
   ]);
   expect(policyProblems(policySchema.parse({ schedule: '0 3 * * *' }), [])).toEqual([]);
+  const empty = policySchema.parse({ retention: { local: {} } });
+  expect(policyProblems(empty, ['local'])).toEqual([expect.stringContaining('holds no rule')]);
+  expect(fittedPolicy(policy, ['local', 's3'])).toMatchObject({
+    schedule: [{ cron: '0 3 * * *' }, { cron: '0 * * * *', stores: ['local'] }],
+    retention: { local: { days: 3 } },
+  });
+  expect(fittedPolicy(policy, ['s3']).schedule).toEqual([{ cron: '0 3 * * *' }]);
 });

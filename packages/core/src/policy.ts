@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { cronSchema, timeZoneSchema } from './cron-line.ts';
-import { retentionRulesSchema } from './retention.ts';
+import { retentionRulesSchema, type RetentionRules } from './retention.ts';
 
 const dayMs = 86_400_000;
 const duration = (most: number) => z.int().min(0).max(most);
@@ -83,6 +83,20 @@ export interface KeptPolicy {
   policy: Policy;
 }
 
+/** The same without what is about stores that the database does not have: what is left of it can be gone by. */
+export function fittedPolicy(policy: Policy, stores: readonly string[]): Policy {
+  const has = (name: string) => stores.includes(name);
+  return {
+    ...policy,
+    schedule: policy.schedule.flatMap((line) => {
+      if (line.stores === undefined) return [line];
+      const known = line.stores.filter(has);
+      return known.length === 0 ? [] : [{ ...line, stores: known }];
+    }),
+    retention: Object.fromEntries(Object.entries(policy.retention).filter(([name]) => has(name))),
+  };
+}
+
 /**
  * What does not fit the database that a policy is for: each a sentence, none where all fits.
  * @param stores names of the database's own stores
@@ -91,7 +105,12 @@ export function policyProblems({ schedule, retention }: Policy, stores: readonly
   const has = stores.length === 0 ? 'it has none' : `it has ${stores.join(', ')}`;
   const missing = (where: string, name: string) =>
     stores.includes(name) ? [] : [`${where} names the store ${JSON.stringify(name)}, and ${has}.`];
+  const isEmpty = (rules: RetentionRules) => Object.values(rules).every((limit) => limit === undefined);
+  const empty = Object.entries(retention).filter(([, rules]) => isEmpty(rules));
   return [
+    ...empty.map(
+      ([name]) => `Retention of ${name} holds no rule: leave it out for the usual one, or name days or count.`,
+    ),
     ...schedule.flatMap(({ cron, stores: named = [] }) =>
       named.flatMap((name) => missing(`The schedule ${JSON.stringify(cron)}`, name)),
     ),

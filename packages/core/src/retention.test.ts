@@ -172,6 +172,22 @@ describe('much at once', () => {
     expect(isMass([...nightly(2), ...before(5)], { days: 7 })).toBe(false);
   });
 
+  test('waits also where rules become narrower by half, and where pins end together', () => {
+    const narrowed = [
+      [30, 13],
+      [365, 150],
+      [14, 7],
+    ] as const;
+    expect(narrowed.map(([kept, days]) => isMass(nightly(kept), { days }))).toEqual([true, true, true]);
+    const knownSince = now - 45 * dayMs;
+    const atOnce = nightly(345).map((each) => ({ ...each, knownSince: Math.max(each.at, knownSince) }));
+    expect(isMass(atOnce, { days: 30 })).toBe(true);
+    const copies = nightly(90);
+    const pins = copies.slice(0, 60).map(({ backupId }) => ({ backupId, reason: 'x', until: now - 1 }));
+    const input = { now, copies, rules: { days: 30 }, pins, least: 1, timezone: 'UTC' };
+    expect(isMassRemoval(planRetention(input), input)).toBe(true);
+  });
+
   test('is so in small parts too, where it was not made up for', () => {
     const copies = nightly(12);
     const input = { now, copies, rules: { count: 10 }, pins: [], least: 1, timezone: 'UTC' };
@@ -187,6 +203,17 @@ describe('much at once', () => {
     const all = { ...input, rules: { count: 12 } };
     expect(isMassRemoval(planRetention(all), all, { added: 0, removed: 9 })).toBe(false);
   });
+});
+
+test('a clock that is behind makes nobody’s newest backup an old one', () => {
+  const behind = nightly(60).map((each) => ({ ...each, knownSince: each.at, at: each.at - 365 * dayMs }));
+  const before = nightly(30, '2026-09-30').map((each) => ({
+    ...each,
+    backupId: `before ${each.backupId}`,
+    knownSince: each.at,
+  }));
+  const ids = kept(plan([...before, ...behind], { rules: { count: 20 }, least: 2 }));
+  expect(ids).toEqual(expect.arrayContaining(['2026-11-30', '2026-11-29']));
 });
 
 const anyCopy = fc.record({

@@ -78,6 +78,8 @@ export const clockToleranceMs = 60_000;
 const dropFactor = 2;
 /** How long that is known for one. */
 const dropDays = 90;
+/** How long a backup stays after it became known, where no rule goes by days. */
+const usualKnownDays = 7;
 /** How long a safety backup is kept where no rule goes by days. */
 const safetyDays = 7;
 
@@ -117,7 +119,11 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     if (large) note(large.backupId, 'it is the last before the size dropped to less than half');
     const { days } = input.rules;
     for (const { backupId, knownSince = Number.NEGATIVE_INFINITY } of dated) {
-      if (knownSince > input.now - (days ?? 1) * dayMs) note(backupId, 'it became known not long ago');
+      if (knownSince > input.now - (days ?? usualKnownDays) * dayMs) note(backupId, 'it became known not long ago');
+    }
+    for (const newest of [verified, good]) {
+      for (const { backupId } of lastKnown(newest, Math.max(1, input.least)))
+        note(backupId, 'it is among those that became known last');
     }
     for (const { backupId, at, safety } of dated) {
       const isYounger = (limit: number) => at > newest.at - limit * dayMs;
@@ -172,16 +178,32 @@ function isOfPause(input: RetentionInput): boolean {
     .filter(({ state, safety, at }) => state !== 'bad' && !safety && at <= input.now + clockToleranceMs)
     .toSorted(newestFirst);
   if (!newest) return false;
+  // What has ended just now, be it a pin, is no pause.
+  const pins = input.pins.filter(({ until }) => until === null || until > input.now);
+  const copies = input.copies.map((copy) => ({ ...copy, knownSince: Number.NEGATIVE_INFINITY }));
   // Planned as of a backup before the pause hardly anything goes; with rules that have become narrower as much as now.
   const asOf = (moment: number) =>
-    planRetention({ ...input, now: moment, copies: input.copies.filter(({ at }) => at <= moment) });
-  return earlier.some(({ at }) => at > newest.at - days * dayMs && !isMuch(asOf(at)));
+    planRetention({ ...input, pins, now: moment, copies: copies.filter(({ at }) => at <= moment) });
+  // The longest pause of the window, and what there was just before it.
+  const within = [newest, ...earlier.filter(({ at }) => at > newest.at - days * dayMs)];
+  const pauses = within.slice(1).map((before, at) => ({ before, ms: (within[at]?.at ?? 0) - before.at }));
+  const longest = pauses.reduce<(typeof pauses)[number] | undefined>(
+    (best, each) => (best === undefined || each.ms > best.ms ? each : best),
+    undefined,
+  );
+  return longest !== undefined && !isMuch(asOf(longest.before.at));
 }
 
 /** @param more that went lately, less what came */
 function isMuch({ keep, remove }: RetentionPlan, more = 0): boolean {
   const lost = remove.length + more;
   return lost > 2 && lost * 3 > keep.length + remove.length + more;
+}
+
+/** By the clock of whoever plans, where it has a say: one that is off on a host makes nobody's newest backup an old one. */
+function lastKnown(copies: readonly RetainedCopy[], count: number): RetainedCopy[] {
+  const known = copies.filter(({ knownSince }) => knownSince !== undefined);
+  return known.toSorted((one, other) => (other.knownSince ?? 0) - (one.knownSince ?? 0)).slice(0, count);
 }
 
 function newestFirst(one: RetainedCopy, other: RetainedCopy): number {

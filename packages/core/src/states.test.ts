@@ -21,7 +21,7 @@ const tables: [States<string>, string][] = [
      verified verified, verified corrupt, verified missing, verified deleting,
      corrupt uploading, corrupt verified, corrupt missing, corrupt deleting,
      missing uploading, missing stored, missing verified, missing deleting,
-     deleting deleted, deleting locked, deleting stored,
+     deleting deleted, deleting locked, deleting stored, deleting missing,
      locked deleting, locked verified, locked corrupt, locked missing,
      failed uploading`,
   ],

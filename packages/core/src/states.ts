@@ -100,8 +100,8 @@ export const copyStates = new States<CopyState>('copy', 'uploading', {
   verified: ['verified', 'corrupt', 'missing', 'deleting'],
   corrupt: ['uploading', 'verified', 'missing', 'deleting'],
   missing: ['uploading', 'stored', 'verified', 'deleting'],
-  // A removal that was cut short before its first object went may be taken back.
-  deleting: ['deleted', 'locked', 'stored'],
+  // A removal that was cut short and is not to be any more: its dump may still be there.
+  deleting: ['deleted', 'locked', 'stored', 'missing'],
   locked: ['deleting', 'verified', 'corrupt', 'missing'],
   failed: ['uploading'],
   deleted: [],

@@ -44,9 +44,12 @@ export function notUnderstood(what: string, offset: number): DumpError {
   );
 }
 
-/** Whether a psql command is the one that `pg_dump --create` writes. */
+/**
+ * Whether a psql command is one that `pg_dump --create` writes: before a name with anything in it but letters, digits, dots
+ * and underscores it also says how that is spelt (`appendPsqlMetaConnect`, src/fe_utils/string_utils.c).
+ */
 export function isConnect(command: string): boolean {
-  return command.startsWith('\\connect ');
+  return command.startsWith('\\connect ') || command === '\\encoding SQL_ASCII';
 }
 
 export function metaCommandRefused(command: string, line: number, offset: number): DumpError {

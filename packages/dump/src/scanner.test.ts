@@ -118,6 +118,9 @@ describe('DumpScanner', () => {
       '\\connect x\n',
       'SELECT 2;',
     ]);
+    const odd = '\\encoding SQL_ASCII\n\\connect -reuse-previous=on "dbname=\'my app\'"\n';
+    expect(scanned(odd, allowing()).join('')).toBe(odd);
+    expect(() => scanned('\\encoding LATIN1\n', allowing())).toThrow(/LATIN1/);
     expect(() => scanned('\\! ls\n', allowing())).toThrow(expect.objectContaining({ code: 'MetaCommandRefused' }));
   });
 

@@ -25,6 +25,8 @@ export const declaredDatabaseSchema = z.object({
   allow: z.array(z.string().max(100)).max(50),
   /** What the file says of schedule and retention: the seed of the policy, as it stands there. */
   policy: z.record(z.string(), z.unknown()),
+  /** Its server has it no more; its backups stay. */
+  gone: z.boolean().optional(),
   /** Version of the control plane's policy that the agent works by; left out: it works by the file. */
   policyVersion: z.int().positive().optional(),
 });

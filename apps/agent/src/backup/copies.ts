@@ -68,10 +68,14 @@ export class Copy {
     }
   }
 
-  /** Claims the prefix and looks for room. `needBytes`: what a dump of this database takes by all we know. */
-  async prepare(owner: DatabaseOfPrefix, needBytes: number): Promise<void> {
+  /**
+   * Claims the prefix and looks for room.
+   * @param needBytes what a dump of this database takes by all we know
+   * @param wasUsed whether copies are known to stand there
+   */
+  async prepare(owner: DatabaseOfPrefix, needBytes: number, wasUsed: boolean): Promise<void> {
     await this.#short(async () => {
-      await claimPrefix(this.opened, owner);
+      await claimPrefix(this.opened, owner, wasUsed);
       const free = await this.opened.store.freeBytes();
       if (free !== undefined && free < needBytes) {
         throw new AgentError(

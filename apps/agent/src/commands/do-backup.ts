@@ -1,4 +1,4 @@
-import { paragraphOf } from '@strideiq/core';
+import { codeOf, paragraphOf } from '@strideiq/core';
 import type { BackupRequest } from '../backup/backup-request.ts';
 import { runBackup } from '../backup/run-backup.ts';
 import type { Host } from '../compose.ts';
@@ -8,6 +8,7 @@ import type { Asked } from '../journal/journal.ts';
 import { log } from '../journal/run-log.ts';
 import type { CopyOutcome } from '../journal/schema.ts';
 import type { ReportProgress } from '../progress/progress.ts';
+import type { PlanOptions } from '../retention/plan-copies.ts';
 import { pruneByItself } from '../retention/prune-copies.ts';
 import { copiesIn } from '../verify/copies-in.ts';
 import { runVerify } from '../verify/run-verify.ts';
@@ -34,17 +35,26 @@ export async function doBackup(work: BackupWork): Promise<void> {
   const { backupId, copies } = await runBackup(
     { ...request, asked },
     { journal, key, now: surroundings.now, progress, signal },
-  );
+  ).catch(async (error: unknown) => {
+    // For want of room, perhaps: what is to go makes some for the next attempt. The newest good ones stay in any case.
+    if (codeOf(error) === 'NoCopyStored') await prune(work, {});
+    throw error;
+  });
   for (const line of await pruneReplaced(host, database)) log(journal, asked.runId, 'info', line);
   const stored = copies.filter(({ state }) => state === 'stored');
   const bad = database.verify.afterBackup ? await readBack(work, request, { backupId, stored }) : [];
   // Where this one is not, the older ones are all there is.
   const good = stored.filter(({ store }) => !bad.includes(store)).map(({ storeId }) => storeId);
-  const { notes, warnings } = await pruneByItself(host, database, { only: good });
+  await prune(work, { only: good });
+}
+
+async function prune({ host, database, asked, warn }: BackupWork, options: PlanOptions): Promise<void> {
+  const { journal } = host;
+  const { notes, warnings } = await pruneByItself(host, database, options);
   for (const note of notes) log(journal, asked.runId, 'info', note);
   for (const warning of warnings) {
     log(journal, asked.runId, 'warn', warning);
-    work.warn(warning);
+    warn(warning);
   }
 }
 

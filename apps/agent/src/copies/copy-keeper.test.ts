@@ -47,7 +47,7 @@ afterEach(async () => {
 
 async function claim(name: string): Promise<void> {
   const owner = { environment: 'test', database: 'app', databaseId: agent.databaseId() };
-  for (const opened of await host.storesOf(database(), [name])) await claimPrefix(opened, owner);
+  for (const opened of await host.storesOf(database(), [name])) await claimPrefix(opened, owner, false);
 }
 
 const database = () => host.configuration.databases['app'] ?? expect.unreachable();

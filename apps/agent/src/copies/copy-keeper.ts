@@ -1,8 +1,23 @@
-import { paragraphOf } from '@strideiq/core';
+import { codeOf, paragraphOf } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import type { Events } from '../daemon/events.ts';
 import { makeCopy, NoSourceError } from './make-copy.ts';
 import { MissingCopies, type MissingCopy } from './missing-copies.ts';
+
+/** One after another, and the store is left for a while. */
+const mostFailures = 3;
+/** What is wrong with a store, whichever copy it is to take. */
+const ofStore = new Set([
+  'StorageUnreachable',
+  'StorageBusy',
+  'StorageFull',
+  'StoreStalled',
+  'StoreNotMounted',
+  'DiskTooSmall',
+  'BucketMissing',
+  'CredentialsInvalid',
+  'PrefixTaken',
+]);
 
 /** Waits after a failure with a store; the last of them again and again. */
 const waitsMs = [60_000, 120_000, 300_000, 600_000, 900_000];
@@ -38,7 +53,13 @@ export class CopyKeeper {
     const { signal } = host.surroundings;
     for (const to of all.stores) {
       await this.#attempt(to.store.storeId, `missing copies in ${to.name}`, signal, async () => {
-        for (const missing of await all.in(to)) await this.#make(host, missing);
+        let failures = 0;
+        for (const missing of await all.in(to)) {
+          const failure = await this.#make(host, missing);
+          // One that cannot be made keeps no newer one from being made; a store that takes none is left for a while.
+          failures = failure === undefined ? 0 : failures + 1;
+          if (failure !== undefined && (failures === mostFailures || ofStore.has(codeOf(failure)))) throw failure;
+        }
       });
       signal.throwIfAborted();
     }
@@ -49,26 +70,23 @@ export class CopyKeeper {
     }
   }
 
-  /** @throws whatever is wrong with the store that lacks it */
-  async #make(host: Host, missing: MissingCopy): Promise<void> {
+  /** @returns why it could not be put there, where its sources were good */
+  async #make(host: Host, missing: MissingCopy): Promise<unknown> {
     const { to, names } = missing;
+    const { signal } = host.surroundings;
     let failure: unknown;
-    await this.#attempt(
-      `${to.store.storeId} ${names.dump}`,
-      `${names.dump} in ${to.name}`,
-      host.surroundings.signal,
-      async () => {
-        try {
-          const { from, warnings } = await makeCopy(host, missing);
-          this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
-          for (const warning of warnings) this.#events.warn(warning);
-        } catch (error) {
-          if (error instanceof NoSourceError) throw error;
-          failure = error;
-        }
-      },
-    );
-    if (failure !== undefined) throw failure;
+    await this.#attempt(`${to.store.storeId} ${names.dump}`, `${names.dump} in ${to.name}`, signal, async () => {
+      try {
+        const { from, warnings } = await makeCopy(host, missing);
+        this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
+        for (const warning of warnings) this.#events.warn(warning);
+      } catch (error) {
+        if (!(error instanceof NoSourceError)) failure = error;
+        // What is wrong with the store is said of the store.
+        if (error instanceof NoSourceError || !ofStore.has(codeOf(error))) throw error;
+      }
+    });
+    return failure;
   }
 
   /** @throws the signal's reason, of which nothing is said: the next start tries again */

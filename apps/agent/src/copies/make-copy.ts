@@ -1,3 +1,4 @@
+import prettyBytes from 'pretty-bytes';
 import { createHash } from 'node:crypto';
 import { once, readAll } from '@strideiq/storage';
 import { codeOf, paragraphOf, parseManifest } from '@strideiq/core';
@@ -33,7 +34,8 @@ export async function makeCopy(host: Host, missing: MissingCopy): Promise<{ from
   const owner = { environment: configuration.environment, database: database.name, databaseId };
   const soon = async <T>(step: Promise<T>, opened = to) =>
     inTime(step, opened, database.dump.stallLimitMs, surroundings.signal);
-  await soon(claimPrefix(to, owner));
+  await soon(claimPrefix(to, owner, host.journal.hasStoredIn(databaseId, to.store.storeId)));
+  await soon(checkRoom(to, missing.sealed.bytes));
   await soon(discardLeft(missing));
   const reasons: string[] = [];
   for (const opened of from) {
@@ -54,6 +56,20 @@ export async function makeCopy(host: Host, missing: MissingCopy): Promise<{ from
   }
   throw new NoSourceError(reasons);
 }
+
+/** @throws AgentError `DiskTooSmall` */
+async function checkRoom({ store }: OpenedStore, needBytes: number): Promise<void> {
+  const free = await store.freeBytes();
+  if (free === undefined || free >= needBytes * roomFactor) return;
+  throw new AgentError(
+    'DiskTooSmall',
+    `${store.location} has ${prettyBytes(free)} free, too little for a copy of ${prettyBytes(needBytes)} beside the next backup.`,
+    'Make room there, or move the store to a larger disk.',
+  );
+}
+
+/** A copy is not to take the room of the next backup, which is about as large. */
+const roomFactor = 2.2;
 
 /** Under this name nobody puts anything but we, and what an earlier attempt has left is in nobody's way but the bill's. */
 async function discardLeft({ to, names }: MissingCopy): Promise<void> {

@@ -67,9 +67,9 @@ export class MissingCopies {
     return sourced.toSorted((one, other) => one.at - other.at);
   }
 
-  #isGood({ storeId, dumpKey, state }: CopyOutcome): boolean {
+  #isGood({ storeId, dumpKey, state, removedAt }: CopyOutcome): boolean {
     const found = this.#found.get(storeId)?.get(dumpKey);
-    return state === 'stored' && found !== 'corrupt' && found !== 'missing';
+    return state === 'stored' && removedAt === undefined && found !== 'corrupt' && found !== 'missing';
   }
 
   #wantedOf({ id: runId, detail }: Run, to: OpenedStore): MissingCopy[] {
@@ -77,7 +77,7 @@ export class MissingCopies {
     const outcomes = copies.filter((copy) => 'state' in copy);
     const own = outcomes.find(({ storeId }) => storeId === to.store.storeId);
     const parsed = sealed && parseBackupName(sealed.objectName);
-    if (!own || this.#isGood(own) || backupId === undefined || !parsed) return [];
+    if (!own || own.removedAt !== undefined || this.#isGood(own) || backupId === undefined || !parsed) return [];
     const good = new Set(outcomes.filter((copy) => this.#isGood(copy)).map(({ storeId }) => storeId));
     const from = this.#stores
       .filter(({ store }) => good.has(store.storeId))

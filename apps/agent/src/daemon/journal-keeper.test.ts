@@ -36,7 +36,7 @@ beforeEach(async () => {
   const say = (text: string) => void said.push(text);
   keeper = new JournalKeeper(host, { info: say, warn: say, error: say });
   const owner = { environment: 'test', database: 'app', databaseId: agent.databaseId() };
-  for (const opened of await host.storesOf(database())) await claimPrefix(opened, owner);
+  for (const opened of await host.storesOf(database())) await claimPrefix(opened, owner, false);
 });
 afterEach(async () => {
   host.close();

@@ -1,3 +1,4 @@
+import { paragraphOf } from '@strideiq/core';
 import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -30,7 +31,11 @@ export class JournalKeeper {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        await letGoOfGone(host, database);
+        // One whose stores cannot be opened keeps no other from it.
+        await letGoOfGone(host, database).catch((error: unknown) => {
+          const what = `what is known of backups of ${database.name} that are gone is kept`;
+          this.#events.warn(`${what}: ${paragraphOf(error)}`);
+        });
       } finally {
         host.close();
       }

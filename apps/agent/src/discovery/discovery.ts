@@ -80,7 +80,11 @@ export class Discovery {
     const onServer = await askServer(endpoint);
     const own = await this.#ownOf(endpoint);
     const names = this.#namesBeside(server);
-    const judged = judgeDatabases(onServer, { exclude: server.exclude, own, names, room: mostDatabases - names.size });
+    const known = found.all().filter((row) => row.entry === server.name);
+    const gone = known.filter(({ goneAt }) => goneAt !== null).length;
+    const held = new Set(known.map(({ name }) => name));
+    const room = mostDatabases - names.size - gone;
+    const judged = judgeDatabases(onServer, { exclude: server.exclude, own, names, held, room });
     const leftOut = new Set(judged.leftOut.map(({ name }) => name));
     const isLeftOut = (name: string) => leftOut.has(name) || isExcluded(server, name);
     return { ...judged, ...found.found(server.name, judged.taken, isLeftOut, now()), server: describeServer(endpoint) };

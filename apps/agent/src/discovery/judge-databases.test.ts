@@ -3,7 +3,7 @@ import { keptName } from '../in-place/kept-names.ts';
 import { scratchNameOf } from '../restore/run-restore.ts';
 import { judgeDatabases, type Known } from './judge-databases.ts';
 
-const nothing: Known = { exclude: [], own: new Map(), names: new Set(), room: 500 };
+const nothing: Known = { exclude: [], own: new Map(), names: new Set(), held: new Set<string>(), room: 500 };
 const database = (name: string, more: object = {}) => ({
   name,
   isTemplate: false,

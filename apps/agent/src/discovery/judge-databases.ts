@@ -26,7 +26,9 @@ export interface Known {
   own: ReadonlyMap<string, string>;
   /** Names that databases of this host bear already, wherever they are. */
   names: ReadonlySet<string>;
-  /** How many more this host can look after. */
+  /** Those of this server that are looked after already: they are never too many. */
+  held: ReadonlySet<string>;
+  /** How many this host can look after here. */
   room: number;
 }
 
@@ -36,10 +38,14 @@ export const mostDatabases = 500;
 /** Which databases of a server are looked after, and why the others are not. */
 export function judgeDatabases(found: readonly DatabaseOnServer[], known: Known): Judged {
   const judged: Judged = { taken: [], leftOut: [] };
-  for (const database of found) {
+  // Those that are known come first: a new one takes no place from them.
+  const isNew = ({ name }: DatabaseOnServer) => Number(!known.held.has(name));
+  for (const database of found.toSorted((one, other) => isNew(one) - isNew(other))) {
     const { name } = database;
     const reason =
-      meantToBeLeftOut(database, known) ?? cannotBeTaken(name, known) ?? noRoom(judged.taken.length, known.room);
+      meantToBeLeftOut(database, known) ??
+      cannotBeTaken(name, known) ??
+      (known.held.has(name) ? undefined : noRoom(judged.taken.length, known.room));
     if (reason) judged.leftOut.push({ name, ...reason });
     else judged.taken.push(name);
   }

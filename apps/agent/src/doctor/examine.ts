@@ -49,11 +49,9 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
     const opened = await doctor.look(`store ${placed.name}`, async () => {
       const [store] = await host.storesOf(database, [placed.name]);
       if (!store) throw new Error(`${placed.name} could not be opened`);
-      await claimPrefix(store, {
-        environment: host.configuration.environment,
-        database: database.name,
-        databaseId: host.databaseIdOf(database),
-      });
+      const databaseId = host.databaseIdOf(database);
+      const owner = { environment: host.configuration.environment, database: database.name, databaseId };
+      await claimPrefix(store, owner, host.journal.hasStoredIn(databaseId, store.store.storeId));
       return { value: store, text: `${store.store.location} can be written and read` };
     });
     if (opened) {
@@ -225,7 +223,8 @@ function examinePolicy(doctor: Doctor, host: Host, database: DatabaseConfigurati
   const said = file.databases[database.name];
   if (problem !== undefined) {
     doctor.say('fail', 'policy', problem, 'Put the policy right there (`strideiq policy set`), or this file.');
-  } else if (version !== undefined) {
+  }
+  if (version !== undefined) {
     const isSame = said !== undefined && isDeepStrictEqual(policyOf(said), policyOf(database));
     const text = `version ${version} of the control plane's`;
     if (isSame) doctor.say('ok', 'policy', text);

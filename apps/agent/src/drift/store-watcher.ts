@@ -139,7 +139,11 @@ export class StoreWatcher {
     }));
     const byKey = new Map(objects.map((object) => [object.key, object]));
     const gone = stored.filter(({ dumpKey }) => !byKey.has(dumpKey));
-    const removed = await removedFrom(host, database, opened, gone);
+    // What the control plane has removed from a bucket it knows best, and tells what is missing there.
+    const isItsBucket = opened.kind === 's3' && host.configuration.controlPlane !== undefined;
+    const removed = isItsBucket
+      ? new Set(gone.map(({ dumpKey }) => dumpKey))
+      : await removedFrom(host, database, opened, gone);
     const expected = stored
       .filter(({ dumpKey }) => !removed.has(dumpKey))
       .map(({ dumpKey, sealed }): ExpectedCopy => ({
@@ -184,7 +188,8 @@ export class StoreWatcher {
       const copy = byKey.get(key);
       if (!copy) continue;
       if (kind === 'missing') note(copy, 'missing', [text]);
-      if (kind === 'resized') note(copy, 'corrupt', [text]);
+      // Without its manifest it is no backup: made again, it has one.
+      if (kind === 'resized' || kind === 'incomplete') note(copy, 'corrupt', [text]);
       if (kind !== 'changed' || opened.kind !== 'directory') continue;
       const source = { ...(await sourceOf(opened, key)), databaseId };
       const verification = await verifyCopy(source, { key: signingKey, journal, progress: () => undefined, signal });
@@ -214,7 +219,9 @@ interface Found {
 
 function storedIn(made: readonly Run[], storeId: string): StoredCopy[] {
   return made.flatMap(({ detail: { backupId, sealed, copies = [] } }) => {
-    const own = copies.find((copy) => copy.storeId === storeId && 'state' in copy && copy.state === 'stored');
+    const own = copies.find(
+      (copy) => copy.storeId === storeId && 'state' in copy && copy.state === 'stored' && copy.removedAt === undefined,
+    );
     return own && sealed && backupId !== undefined ? [{ dumpKey: sealed.objectName, backupId, sealed }] : [];
   });
 }

@@ -225,6 +225,8 @@ export class Journal {
         .values({ storeId, key, state })
         .onConflictDoUpdate({ target: [findings.storeId, findings.key], set: { state } })
         .run();
+      // What it is now was read: its date is that of this.
+      if (state === 'verified') this.surveys.forgetDate(storeId, key);
       this.outbox.write('copy', copy);
     });
   }
@@ -251,9 +253,21 @@ export class Journal {
 
   /** Backups that this host has made of a database, newest first. */
   madeOf(databaseId: string, most: number): Run[] {
-    return this.recent(databaseId, 'backup', most).filter(
-      ({ state, detail }) => state === 'succeeded' && detail.sealed,
-    );
+    const sealed = sql`json_extract(${runs.detail}, '$.sealed') IS NOT NULL`;
+    return this.#db
+      .select()
+      .from(runs)
+      .where(and(eq(runs.databaseId, databaseId), eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'), sealed))
+      .orderBy(desc(runs.startedAt), desc(runs.id))
+      .limit(most)
+      .all();
+  }
+
+  /** Whether copies of a database stand in a store, by all that is known. */
+  hasStoredIn(databaseId: string, storeId: string): boolean {
+    const stored = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.storeId') = ${storeId} AND json_extract(value, '$.state') = 'stored' AND json_extract(value, '$.removedAt') IS NULL)`;
+    const ofDatabase = and(eq(runs.databaseId, databaseId), eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'));
+    return this.#db.select({ id: runs.id }).from(runs).where(and(ofDatabase, stored)).limit(1).get() !== undefined;
   }
 
   /** What reading back the copies of a store has shown the last time, by the keys of their dumps. */
@@ -270,8 +284,20 @@ export class Journal {
         .delete(findings)
         .where(and(eq(findings.storeId, storeId), eq(findings.key, key)))
         .run();
+      this.#noteRemoved(deletion);
       this.outbox.write('deletion', deletion);
     });
+  }
+
+  #noteRemoved({ databaseId, storeId, key }: ReportBodies['deletion']): void {
+    const named = sql`json_extract(${runs.detail}, '$.sealed.objectName') = ${key}`;
+    const ofBackup = and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named);
+    const run = this.#db.select().from(runs).where(ofBackup).get();
+    if (!run) return;
+    const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome =>
+      copy.storeId === storeId && 'state' in copy ? { ...copy, removedAt: this.#now() } : copy,
+    );
+    this.describe(run.id, { copies });
   }
 
   /**

@@ -185,12 +185,12 @@ describe('a disk that is full', () => {
     expect(kept).toBeGreaterThanOrEqual(runs as number);
     expect(db.$client.prepare('SELECT count(*) FROM reports').pluck().get()).toBeGreaterThanOrEqual(before as number);
     db.$client.exec(
-      `CREATE TRIGGER full BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`,
+      `CREATE TEMP TRIGGER full BEFORE DELETE ON main.runs BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`,
     );
     expect(() => journal.prune(true)).toThrow(/database or disk is full/);
     // All of it or nothing: also what could have gone is there.
     expect(journal.outbox.batchAfter(0)[0]?.seq).toBe(1);
-    db.$client.exec('DROP TRIGGER full');
+    db.$client.exec('DROP TRIGGER temp.full');
     journal.prune(true);
     expect(journal.outbox.batchAfter(0)[0]?.seq).not.toBe(1);
     // There is room again within the same file.

@@ -31,6 +31,8 @@ export interface CopyOutcome extends PlannedCopy {
   mayHaveLeft?: true;
   /** When it was made from another copy, where its run could not make it; milliseconds since 1970. */
   madeAt?: number;
+  /** When retention has removed it: it is not missed, and not made again. */
+  removedAt?: number;
 }
 
 /** What a backup holds, known once its manifest is sealed: a killed one that is finished later tells the same. */

@@ -6,7 +6,7 @@ import { recoverInPlace } from '../in-place/recover.ts';
 import { aloneAtNames } from '../in-place/swap-lock.ts';
 import { statusOf } from '../into-live/live-transaction.ts';
 import type { Journal, Run } from '../journal/journal.ts';
-import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { dropOwnDatabase } from '../restore/drop-scratch.ts';
 import { dropUntrustedRole } from '../restore/untrusted-role.ts';
 import type { Cleared } from './clear-leftovers.ts';
 import type { Servers } from './servers.ts';
@@ -76,7 +76,7 @@ export async function dropScratch({ detail }: Run, servers: Servers): Promise<bo
   if (detail.scratchDatabase === undefined) return false;
   const connection = await servers.connectionTo({ detail });
   const { rows } = await connection.query('SELECT FROM pg_database WHERE datname = $1', [detail.scratchDatabase]);
-  await connection.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(detail.scratchDatabase)} WITH (FORCE)`);
+  await dropOwnDatabase(connection, detail.scratchDatabase);
   // What was its own has gone with the database.
   if (detail.untrustedRole !== undefined) await dropUntrustedRole(connection, detail.untrustedRole);
   return rows.length > 0;

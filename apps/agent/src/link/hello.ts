@@ -43,8 +43,8 @@ function declared(configuration: AgentConfiguration, database: DatabaseConfigura
     name: database.name,
     stores: storesOf(configuration, database).map(declaredStore),
     allow: [...database.allow],
-    // Of one that its server has no more none is to be missed.
-    policy: { ...policyOf(database), ...(database.goneSince === undefined ? {} : { schedule: [] }) },
+    policy: policyOf(database),
+    ...(database.goneSince === undefined ? {} : { gone: true }),
   };
 }
 

@@ -78,29 +78,39 @@ test('the scheduler goes by a policy as soon as it has come', async () => {
   expect(version(host)).toBe(3);
 });
 
-test('one that does not fit the file is not gone by, and said; the next that does is', async () => {
+test('of one that does not fit the file the rest is gone by; one that cannot be read leaves the last; both are said', async () => {
   controlPlane.policies = pushed(1, { schedule: ['0 * * * *'] });
   const host = await agent.start();
   await waitFor('the first', () => version(host) === 1);
-  controlPlane.tellPolicies(pushed(2, { retention: { tape: { days: 3 } } }));
-  await waitFor('that it is said', () => agent.said.some((line) => /version 2, does not fit .*"tape"/.test(line)));
-  expect(version(host)).toBeUndefined();
-  expect(app(host).schedule).toMatchObject([{ cron: '0 3 * * *' }]);
-  await waitFor('that it is told', () => controlPlane.heartbeats.at(-1)?.databases[0]?.policyVersion === undefined);
-  controlPlane.tellPolicies(pushed(3, { schedule: 'whenever' }));
-  await waitFor('that it is said', () => agent.said.some((line) => /version 3, does not fit .*schedule/.test(line)));
-  controlPlane.tellPolicies(pushed(4, { moonPhase: 'full' }));
-  await waitFor('the next', () => version(host) === 4);
+  controlPlane.tellPolicies(
+    pushed(2, { schedule: ['0 5 * * *'], retention: { tape: { days: 3 }, local: { days: 14 } } }),
+  );
+  await waitFor('the second', () => version(host) === 2);
+  expect(app(host)).toMatchObject({ schedule: [{ cron: '0 5 * * *' }], retention: { local: { days: 14 } } });
+  expect(app(host).retention).not.toHaveProperty('tape');
+  expect(agent.said.some((line) => line.includes('"tape"'))).toBe(true);
+  const pin = { objectName: 'app_20260111_030000.sql.gz', reason: 'an audit', until: null };
+  controlPlane.tellPolicies(pushed(3, { schedule: 'whenever' }, [pin]));
+  await waitFor('that it is said', () =>
+    agent.said.some((line) => /version 3 .*cannot be read.*goes on by version 2/.test(line)),
+  );
+  expect(version(host)).toBe(2);
+  expect(host.policies.of(agent.databaseId()).pins).toMatchObject([{ backupId: 'app_20260111_030000' }]);
+  await agent.stop();
+  await withHost((again) => {
+    expect(app(again).retention).toEqual({ local: { days: 14 } });
+  });
 });
 
-test('one that is older than before is gone by, and said', async () => {
+test('one that is older than before is not gone by, and said', async () => {
   controlPlane.policies = pushed(5, {});
   const host = await agent.start();
   await waitFor('the fifth', () => version(host) === 5);
   controlPlane.tellPolicies(pushed(2, { catchUp: false }));
-  await waitFor('the second', () => version(host) === 2);
-  expect(agent.said.some((line) => line.includes('went back from version 5 to 2'))).toBe(true);
-  expect(app(host).catchUp).toBe(false);
+  await waitFor('that it is said', () => agent.said.some((line) => line.includes('went back to version 2')));
+  expect([version(host), app(host).catchUp]).toEqual([5, true]);
+  controlPlane.tellPolicies(pushed(6, { catchUp: false }));
+  await waitFor('the next', () => version(host) === 6);
 });
 
 test('of a control plane that keeps none nothing is asked, and one that sends what is none changes nothing', async () => {

@@ -1,5 +1,6 @@
 import {
   databaseIdOf,
+  fittedPolicy,
   foreignPolicySchema,
   parseBackupName,
   policyProblems,
@@ -14,7 +15,7 @@ import type { PolicyBook } from '../journal/policy-book.ts';
 interface InForce {
   /** Of the control plane's policy; left out: the host's file says. */
   version?: number;
-  /** Why the control plane's is not, where it keeps one. */
+  /** Why the control plane's is not, or not all of it. */
   problem?: string;
   pins: Pin[];
 }
@@ -75,15 +76,38 @@ export class KeptPolicies {
   /** @throws where the journal cannot be written to: those of before are in force then */
   take({ policies }: Policies): TakenPolicies {
     const before = this.#current;
-    this.#book.replace(policies);
-    this.#read = this.#readAll();
     const taken: TakenPolicies = { notes: [], problems: [] };
+    const known = new Map(this.#book.all().map((each) => [each.databaseId, each]));
+    this.#book.replace(policies.map((pushed) => this.#better(pushed, known.get(pushed.databaseId), taken)));
+    this.#read = this.#readAll();
     const { environment, databases } = this.file;
     for (const { name } of Object.values(databases)) {
       const databaseId = databaseIdOf(environment, name);
       tell(taken, name, before.inForce.get(databaseId), this.of(databaseId));
     }
     return taken;
+  }
+
+  /** What cannot be read, and what an older catalog says, leaves the policy as it was: nothing good is lost by it. */
+  #better(pushed: PushedPolicy, known: PushedPolicy | undefined, taken: TakenPolicies): PushedPolicy {
+    const { version, databaseId, pins } = pushed;
+    const { environment, databases } = this.file;
+    const name =
+      Object.values(databases).find((each) => databaseIdOf(environment, each.name) === databaseId)?.name ?? databaseId;
+    const goesOn = known ? `it goes on by version ${known.version}` : "this host's file is gone by";
+    const { error } = foreignPolicySchema.safeParse(pushed.policy);
+    if (error) {
+      const words = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`).join('; ');
+      taken.problems.push(
+        `${name}: version ${version} of the control plane's policy cannot be read, and ${goesOn}: ${words}`,
+      );
+      return known ? { ...known, pins } : pushed;
+    }
+    if (!known || known.version <= version) return pushed;
+    taken.problems.push(
+      `${name}: the control plane's policy went back to version ${version}: its catalog may be an older one, and ${goesOn}. Whoever sets the policy there makes a newer one`,
+    );
+    return known;
   }
 
   #readAll(): Current {
@@ -97,27 +121,20 @@ export class KeptPolicies {
         const pushed = kept.find((each) => each.databaseId === databaseId);
         if (!pushed) return [key, database];
         const pins = pinsOf(pushed);
-        const policy = readPolicy(pushed, database);
-        if (typeof policy === 'string') {
-          inForce.set(databaseId, { problem: policy, pins });
+        const { data: policy } = foreignPolicySchema.safeParse(pushed.policy);
+        if (!policy) {
+          const problem = `version ${pushed.version} of the control plane's policy cannot be read, and this host's file is gone by`;
+          inForce.set(databaseId, { problem, pins });
           return [key, database];
         }
-        inForce.set(databaseId, { version: pushed.version, pins });
-        return [key, withPolicy(database, policy)];
+        const misfits = policyProblems(policy, database.stores);
+        const problem = misfits.length === 0 ? undefined : `the rest of its policy is gone by: ${misfits.join(' ')}`;
+        inForce.set(databaseId, { version: pushed.version, pins, ...(problem === undefined ? {} : { problem }) });
+        return [key, withPolicy(database, fittedPolicy(policy, database.stores))];
       }),
     );
     return { file, configuration: { ...file, databases }, inForce };
   }
-}
-
-/** @returns the problem, where it cannot be in force here */
-function readPolicy({ version, policy }: PushedPolicy, { stores }: DatabaseConfiguration): Policy | string {
-  const { data, error } = foreignPolicySchema.safeParse(policy);
-  const problems = data
-    ? policyProblems(data, stores)
-    : error.issues.map(({ path, message }) => `${path.join('.')} ${message}.`);
-  if (data && problems.length === 0) return data;
-  return `The control plane's policy, version ${version}, does not fit this host's file, which is gone by instead: ${problems.join(' ')}`;
 }
 
 function pinsOf({ pins }: PushedPolicy): Pin[] {
@@ -130,16 +147,10 @@ function pinsOf({ pins }: PushedPolicy): Pin[] {
 function tell(taken: TakenPolicies, name: string, before: InForce | undefined, { version, problem }: InForce): void {
   if (problem !== undefined && problem !== before?.problem) taken.problems.push(`${name}: ${problem}`);
   if (version === before?.version) return;
-  if (version === undefined) {
-    if (problem === undefined)
-      taken.problems.push(`the control plane keeps no policy of ${name} any more: this host's file is gone by`);
-    return;
+  if (version !== undefined) taken.notes.push(`the policy of ${name} is version ${version} of the control plane's`);
+  else if (problem === undefined) {
+    taken.problems.push(`the control plane keeps no policy of ${name} any more: this host's file is gone by`);
   }
-  if (before?.version !== undefined && version < before.version) {
-    taken.problems.push(
-      `the control plane's policy of ${name} went back from version ${before.version} to ${version}: its catalog may be an older one; see that the policy is still what it should be`,
-    );
-  } else taken.notes.push(`the policy of ${name} is version ${version} of the control plane's`);
 }
 
 /** What the host's file says of schedule and retention: the seed of the policy that the control plane keeps. */

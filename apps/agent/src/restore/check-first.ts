@@ -32,7 +32,9 @@ export async function checkFirst<Server extends TargetServer>(
   const trust = judgeTrust(source, deps.key, deps.journal, request.trust);
   const selection = request.wanted && trust.manifest && selectFrom(trust.manifest, request.wanted);
   const { byOwnRole, server, space } = await onMaintenance(maintenance, runId, async (connection) => {
-    const found = await checkServer(connection, trust.manifest);
+    // What is not trusted and not to run all the same has no say, not even in what would be missing for it.
+    const heeded = trust.trusted || trustSource ? trust.manifest : undefined;
+    const found = await checkServer(connection, heeded);
     const isOwn = checkTrust(trust, found, trustSource, source.dumpKey);
     const neededBytes = selection ? undefined : trust.manifest?.source.databaseBytes;
     const freeBytes = await freeBytesOf(connection, maintenance, found.tablespace);

@@ -46,6 +46,8 @@ export interface Filled {
   scratch: Scratch;
   /** Whether what concerns the database itself was applied with the other privileges. */
   databaseApplied: boolean;
+  /** Functions of the dump that run with a superuser's rights now, whoever calls them. */
+  definers: string[];
 }
 
 /**
@@ -95,10 +97,10 @@ export async function fillScratch(work: Filling): Promise<Filled> {
     progress({ phase: 'analyzing' });
     await scratch.on(jobs, async (connections) => analyze(connections, loaded.analyzed));
   }
-  await applyPrivileges(work, { scratch, role });
+  const definers = await applyPrivileges(work, { scratch, role });
   signal.throwIfAborted();
   const said = [...trustNotes(trust, role !== undefined && !onlyLookedAt), ...loaded.notes, ...notes];
-  return { oid, tables, objects, notes: said, scratch, databaseApplied: role !== undefined };
+  return { oid, tables, objects, notes: said, scratch, databaseApplied: role !== undefined, definers };
 }
 
 /** The empty database, and how it is entered. */
@@ -158,12 +160,12 @@ async function runHooks(work: Filling, hooks: HooksConfiguration, { scratch, rol
 }
 
 /** Owners and grants. The source's own are SQL as the dump is, and run as that does; this server's are nobody's to forge. */
-async function applyPrivileges(work: Filling, { scratch, role }: Entered): Promise<void> {
+async function applyPrivileges(work: Filling, { scratch, role }: Entered): Promise<string[]> {
   const { request, runId, scratchDatabase, privileges, privilegesOfServer = false, onlyLookedAt = false } = work;
   const { maintenance } = request;
   if (!role) {
     if (privileges) await scratch.on(1, async ([connection]) => privileges.apply(connection));
-    return;
+    return [];
   }
   if (!privilegesOfServer) {
     await scratch.on(1, async ([connection]) => {
@@ -172,12 +174,13 @@ async function applyPrivileges(work: Filling, { scratch, role }: Entered): Promi
     });
   }
   // What is dropped again belongs to nobody else, and whoever looks at it does so by that role.
-  if (onlyLookedAt) return;
-  await handOver(role);
-  if (!privilegesOfServer) return;
+  if (onlyLookedAt) return [];
+  const definers = await handOver(role);
+  if (!privilegesOfServer) return definers;
   await onMaintenance(withDatabase(maintenance, scratchDatabase), runId, async (connection) =>
     privileges?.apply(connection),
   );
+  return definers;
 }
 
 export function rolesMissing(roles: readonly string[]): string {

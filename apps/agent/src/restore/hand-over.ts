@@ -13,8 +13,9 @@ import { dropUntrustedRole, type UntrustedRole } from './untrusted-role.ts';
  * superuser's rights: that is what the person takes upon himself who says --trust-source, and what is told when it is done.
  *
  * No text of the dump is run here. Changing owners and rights runs no code of anybody's.
+ * @returns the functions that run with a superuser's rights from now on, whoever calls them
  */
-export async function handOver(role: UntrustedRole): Promise<void> {
+export async function handOver(role: UntrustedRole): Promise<string[]> {
   const { maintenance, runId, scratchDatabase, server } = role.options;
   const { standIns, name } = role;
   const pairs = [{ role: server.user, standIn: name }, ...standIns.all];
@@ -23,6 +24,7 @@ export async function handOver(role: UntrustedRole): Promise<void> {
     // A session that a dump has kept busy would be in the way.
     await connection.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [name]);
   });
+  let definers: string[];
   const connection = await connect(withDatabase(maintenance, scratchDatabase), {
     applicationName: applicationNameOf(runId),
   });
@@ -48,6 +50,8 @@ export async function handOver(role: UntrustedRole): Promise<void> {
     for (const each of [...pairs.map(({ standIn }) => standIn), standIns.group]) {
       await connection.query(`DROP OWNED BY ${each}`);
     }
+    const { rows: found } = await connection.query<{ name: string }>(superuserRoutinesSql);
+    definers = found.map(({ name }) => name);
     await connection.query('COMMIT');
   } catch (cause) {
     throw new AgentError(
@@ -67,7 +71,19 @@ export async function handOver(role: UntrustedRole): Promise<void> {
     }
     await dropUntrustedRole(last, name);
   });
+  return definers;
 }
+
+/** SECURITY DEFINER routines of superusers, and of those who can act as one. */
+const superuserRoutinesSql = `
+SELECT format('%I.%I', n.nspname, p.proname) AS name
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
+ WHERE p.prosecdef AND p.oid >= 16384
+   AND (o.rolsuper OR EXISTS (
+     SELECT FROM pg_roles s
+      WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files'))
+        AND pg_has_role(o.oid, s.oid, 'MEMBER')))
+ ORDER BY 1`;
 
 /**
  * What roles give others of what they make later, which REASSIGN OWNED leaves behind: the same for those for whom they stood.

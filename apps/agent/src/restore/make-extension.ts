@@ -16,9 +16,9 @@ const creates = new RegExp(
  * run jobs (pg_cron) or read files by themselves (xml2).
  */
 const known = new Set(
-  `amcheck autoinc bloom dict_xsyn earthdistance file_fdw insert_username intagg moddatetime old_snapshot
+  `amcheck bloom dict_xsyn earthdistance file_fdw intagg moddatetime old_snapshot
    pageinspect pg_buffercache pg_freespacemap pg_prewarm pg_stat_statements pg_surgery pg_visibility
-   pg_walinspect pgrowlocks pgstattuple postgres_fdw refint sslinfo hll hypopg ip4r pgaudit pgrouting postgis
+   pg_walinspect pgrowlocks pgstattuple postgres_fdw sslinfo hll hypopg ip4r pgaudit pgrouting postgis
    postgis_topology vector`.split(/\s+/),
 );
 
@@ -38,10 +38,14 @@ export async function makeExtension(
 ): Promise<string | undefined> {
   const [, name, schema] = creates.exec(statement.toString('latin1')) ?? [];
   if (name === undefined || !known.has(unquoted(name, clientEncoding))) return undefined;
+  // A script may have the schema's name put into it as text.
+  if (schema !== undefined && /["'$\\]/.test(unquoted(schema, clientEncoding))) return undefined;
   const quoted = (each: string) => quoteIdentifier(unquoted(each, clientEncoding));
   return onMaintenance(withDatabase(maintenance, scratchDatabase), runId, async (connection) => {
     const { rows } = await connection.query(madeByDump);
     if (rows.length > 0) return undefined;
+    // What the dump has under way could be in the way for ever.
+    await connection.query("SET lock_timeout = '60s'");
     await connection.query(
       `CREATE EXTENSION IF NOT EXISTS ${quoted(name)}${schema === undefined ? '' : ` SCHEMA ${quoted(schema)}`}`,
     );

@@ -98,12 +98,17 @@ async function restoreInto(work: Work): Promise<RestoreOutcome> {
     tables,
     objects,
     privileges: manifest?.privileges?.name,
-    notes: [...notes, ...privilegeNotes(work, privileges)],
+    notes: [...notes, ...privilegeNotes(work, privileges, filled)],
   };
 }
 
-function privilegeNotes({ trust, request }: Work, privileges: Privileges | undefined): string[] {
+function privilegeNotes({ trust, request }: Work, privileges: Privileges | undefined, { definers }: Filled): string[] {
   if (privileges) return privileges.notes;
+  if (definers.length > 0) {
+    return [
+      `Whoever calls ${definers.join(', ')} acts as a superuser (SECURITY DEFINER). So nobody but superusers and owners may connect to ${request.into} until somebody has read them: ALTER ROUTINE … SECURITY INVOKER, or OWNER TO somebody with fewer rights; then GRANT CONNECT, TEMPORARY ON DATABASE … TO PUBLIC, as it was.`,
+    ];
+  }
   if (!trust.manifest) return [];
   return [
     `The backup holds no owners and grants, so nobody but superusers may connect to ${request.into}: GRANT CONNECT ON DATABASE … TO … lets them in.`,
@@ -116,7 +121,7 @@ function privilegeNotes({ trust, request }: Work, privileges: Privileges | undef
  */
 async function openUnder(
   work: Work,
-  { oid, databaseApplied }: Filled,
+  { oid, databaseApplied, definers }: Filled,
   privileges: Privileges | undefined,
 ): Promise<void> {
   const { request, runId, trust, scratchDatabase } = work;
@@ -126,7 +131,7 @@ async function openUnder(
       if (!databaseApplied) await privileges?.applyToDatabase(connection, scratchDatabase);
       await connection.query('BEGIN');
       await connection.query(`ALTER DATABASE ${quoteIdentifier(scratchDatabase)} RENAME TO ${quoteIdentifier(into)}`);
-      if (privileges ? privileges.opensToPublic : !trust.manifest) {
+      if (privileges ? privileges.opensToPublic : !trust.manifest && definers.length === 0) {
         await connection.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(into)} TO PUBLIC`);
       }
       await connection.query('COMMIT');

@@ -108,7 +108,8 @@ async function checkNeeds(connection: Connection, manifest: Manifest): Promise<v
     throw new AgentError(
       'RoleMissing',
       `Policies or user mappings of the backup name roles that this server does not have: ${names}.`,
-      `Create them first, by hand or from the owners and grants beside the backup: gunzip -c ${manifest.privileges?.name ?? 'NAME.privileges.sql.gz'} | sed '/^-- End of roles/q' | psql -d postgres`,
+      // Never the backup's own file in a pipe to psql: nobody may vouch for it.
+      `Create them first: ${roles.rows.map(({ name }) => `CREATE ROLE ${quoteIdentifier(name)};`).join(' ')} What they were is in the roles at the head of the owners and grants beside the backup.`,
     );
   }
 }

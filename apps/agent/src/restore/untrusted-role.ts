@@ -36,6 +36,7 @@ export class UntrustedRole {
   readonly endpoint: Endpoint;
   readonly standIns: StandIns;
   readonly options: UntrustedRoleOptions;
+  #renewing: Promise<void> = Promise.resolve();
 
   private constructor(options: UntrustedRoleOptions, password: string) {
     const { maintenance, runId, scratchDatabase, server } = options;
@@ -86,7 +87,7 @@ export class UntrustedRole {
     try {
       await endConnection(await scratch.connect());
     } catch (cause) {
-      if (!(cause instanceof AgentError) || cause.code === 'Interrupted') throw cause;
+      if (!(cause instanceof AgentError) || cause.code !== 'LoginRefused') throw cause;
       throw this.#notLetIn(cause);
     }
   }
@@ -108,6 +109,13 @@ export class UntrustedRole {
 
   /** Lets it log in for a while longer. @param forMs from now on, an hour at least */
   async renew(forMs = validMs): Promise<void> {
+    // One after another: a role that two change at once is an error to PostgreSQL.
+    const renewed = this.#renewing.then(async () => this.#renew(forMs));
+    this.#renewing = renewed.catch(() => undefined);
+    await renewed;
+  }
+
+  async #renew(forMs: number): Promise<void> {
     const { maintenance, runId } = this.options;
     await onMaintenance(maintenance, runId, async (connection) => {
       const until = await momentIn(connection, Math.max(forMs, validMs));

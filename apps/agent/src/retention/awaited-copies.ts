@@ -21,7 +21,7 @@ export function awaitedCopies(
   const found = new Map(stores.map(({ store }) => [store.storeId, journal.foundIn(store.storeId)]));
   const isGood = ({ detail }: Run, storeId: string): boolean | undefined => {
     const copy = detail.copies?.find((each) => each.storeId === storeId);
-    if (copy === undefined || !('state' in copy)) return undefined;
+    if (copy === undefined || !('state' in copy) || copy.removedAt !== undefined) return undefined;
     const finding = found.get(storeId)?.get(copy.dumpKey);
     return copy.state === 'stored' && finding !== 'corrupt' && finding !== 'missing';
   };

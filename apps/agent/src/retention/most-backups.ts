@@ -1,2 +1,2 @@
-/** Further back no copy is made up for, and none waited for: each is listed and judged. */
-export const mostBackups = 500;
+/** Further back no copy is made up for, and none waited for: each is listed and judged. Three weeks of one each quarter of an hour. */
+export const mostBackups = 2000;

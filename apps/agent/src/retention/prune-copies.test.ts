@@ -43,7 +43,7 @@ async function open(more: object, stores: object = {}): Promise<void> {
 async function claim(databaseId: string): Promise<void> {
   const stores = await host.storesOf(database(), ['local']);
   const owner = { environment: 'test', database: 'app', databaseId };
-  await Promise.all(stores.map(async (local) => claimPrefix(local, owner)));
+  await Promise.all(stores.map(async (local) => claimPrefix(local, owner, false)));
 }
 
 const stemOf = (daysAgo: number) =>

@@ -35,8 +35,13 @@ async function pruneStore(
   const { name, store } = opened;
   const problems = problem === undefined ? [] : [`${name}: ${problem}`];
   const pruned: Pruned = { store: name, location: store.location, removed: [], problems };
+  const planned = host.configuration;
   for (const each of plan.remove) {
     host.surroundings.signal.throwIfAborted();
+    if (host.configuration !== planned) {
+      problems.push(`${name}: the policy has changed meanwhile: what is left is planned anew with the next backup.`);
+      break;
+    }
     try {
       await inTime(remove(host, database, opened.store, each), opened, database.dump.stallLimitMs);
       pruned.removed.push(each);
@@ -93,7 +98,9 @@ export async function pruneByItself(
   options: PlanOptions,
 ): Promise<PrunedByItself> {
   try {
-    const plans = await planCopies(host, database, options);
+    // The policy of now, and not of when the backup was begun.
+    const current = host.databaseOfId(host.databaseIdOf(database)) ?? database;
+    const plans = await planCopies(host, current, options);
     const mass = plans.filter(({ isMass }) => isMass);
     const pruned = await pruneCopies(
       host,

@@ -16,6 +16,9 @@ export interface SchedulerParts {
 /** Later than this it counts as missed: whoever looks each second is late by no more than a busy machine makes it. */
 const punctualMs = 120_000;
 
+/** How exactly a moment by chance is kept: each look at a line with a delay is some work. */
+const delayedLookMs = 15_000;
+
 /** Waits before another attempt at what did not come about; after the last of them it is over. */
 const attemptsAfterMs = [60_000, 300_000, 900_000, 1_800_000, 3_600_000];
 
@@ -33,6 +36,8 @@ const passing = new Set([
   'NoCopyStored',
   'StoreFailed',
   'StoreStalled',
+  'StoreNotMounted',
+  'SecretUnavailable',
 ]);
 
 /** One line of one of a database's schedules. */
@@ -75,7 +80,7 @@ export class Scheduler {
       // A delay may come to its end at any moment.
       const isDelayed = this.#lines.some(({ database }) => database.jitterMs > 0);
       this.#quietFrom = now;
-      this.#quietUntil = isDelayed ? now : Math.min(...next);
+      this.#quietUntil = Math.min(isDelayed ? now + delayedLookMs : Number.POSITIVE_INFINITY, ...next);
     }
     for (const due of this.#parts.host.journal.schedules.due()) this.#seeTo(due, now);
   }

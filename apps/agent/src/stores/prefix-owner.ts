@@ -8,14 +8,22 @@ export type DatabaseOfPrefix = Omit<PrefixOwner, 'formatVersion' | 'storeId'>;
 
 /**
  * Claims the prefix for a database, or makes sure that it is already this one's.
- * @throws AgentError `PrefixTaken` where another database owns it; any StorageError, which shows early that the store
- *   cannot be written
+ * @param wasUsed whether copies of this database are known to have been stored there: then a directory that has nothing in it
+ *   is taken for one whose disk is not mounted, unless somebody has put an empty file in the place of the owner's
+ * @throws AgentError `PrefixTaken` where another database owns it, `StoreNotMounted`; any StorageError, which shows early
+ *   that the store cannot be written
  */
-export async function claimPrefix({ store, name }: OpenedStore, owner: DatabaseOfPrefix): Promise<void> {
+export async function claimPrefix(
+  { store, name, kind }: OpenedStore,
+  owner: DatabaseOfPrefix,
+  wasUsed: boolean,
+): Promise<void> {
   const text = JSON.stringify({ formatVersion: 1, storeId: store.storeId, ...owner }, undefined, 2);
-  if (!(await store.head(fixedNames.owner))) {
+  const there = await store.head(fixedNames.owner);
+  if (!there && kind === 'directory' && wasUsed && (await isEmpty(store))) throw notMounted(store);
+  if (!there || there.sizeBytes === 0) {
     try {
-      await store.put(fixedNames.owner, once(Buffer.from(`${text}\n`)));
+      await store.put(fixedNames.owner, once(Buffer.from(`${text}\n`)), { replace: there !== undefined });
       return;
     } catch (error) {
       if (!(error instanceof StorageError && error.code === 'ObjectExists')) throw error;
@@ -30,6 +38,19 @@ export async function claimPrefix({ store, name }: OpenedStore, owner: DatabaseO
     'PrefixTaken',
     `The store ${name} (${store.location}) belongs to ${whose}, by its ${fixedNames.owner}; a prefix holds the backups of one database.`,
     'Give this database a path or prefix of its own, for example with {environment} and {database} in it.',
+  );
+}
+
+async function isEmpty(store: Store): Promise<boolean> {
+  for await (const _ of store.list()) return false;
+  return true;
+}
+
+function notMounted({ location }: Store): AgentError {
+  return new AgentError(
+    'StoreNotMounted',
+    `${location} is empty, and backups of this database were stored there: is its disk mounted?`,
+    `Mount it. If it was emptied on purpose: \`touch ${location}/${fixedNames.owner}\`, and the next backup takes it.`,
   );
 }
 

@@ -35,8 +35,9 @@ export function databasesTable(items: readonly Database[], agents: readonly Pick
   );
 }
 
-function stateText({ declared, agentConnected, reachable, error }: Database): string {
+function stateText({ declared, gone, agentConnected, reachable, error }: Database): string {
   if (!declared) return 'no longer named by its host';
+  if (gone) return 'its server has it no more';
   if (!agentConnected) return 'agent away';
   if (reachable === false) return `unreachable${error === null ? '' : `: ${error}`}`;
   return 'ok';

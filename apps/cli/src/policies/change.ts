@@ -120,9 +120,21 @@ async function change(command: Command, reference: string, edit: (policy: Policy
   );
 }
 
-async function replace(command: Command, reference: string, policy: Policy): Promise<number> {
+async function replace(command: Command, reference: string, { policy, version }: ReadPolicy): Promise<number> {
   const { id: databaseId } = await findDatabase(command.client, reference);
-  return told(command, reference, undefined, await command.client.policies.set.mutate({ databaseId, policy }));
+  const after = version === undefined ? {} : { after: version };
+  return told(
+    command,
+    reference,
+    undefined,
+    await command.client.policies.set.mutate({ databaseId, policy, ...after }),
+  );
+}
+
+interface ReadPolicy {
+  policy: Policy;
+  /** That it was printed of: somebody may have changed it since. */
+  version?: number;
 }
 
 async function takeFile(command: Command, reference: string): Promise<number> {
@@ -143,7 +155,7 @@ async function told(
 }
 
 /** @throws CliError `FileUnusable`, `UsageInvalid` */
-async function readPolicy(file: string): Promise<Policy> {
+async function readPolicy(file: string): Promise<ReadPolicy> {
   let json: string;
   try {
     json = file === '-' ? await text(process.stdin) : readFileSync(file, 'utf8');
@@ -154,7 +166,8 @@ async function readPolicy(file: string): Promise<Policy> {
     const said: unknown = JSON.parse(json);
     if (typeof said === 'object' && said !== null) {
       // As `policy show --json` prints it, or the policy alone. What is wrong with it the control plane tells.
-      return ('policy' in said ? said.policy : said) as Policy;
+      const { policy = said, version } = said as { policy?: unknown; version?: number };
+      return { policy: policy as Policy, ...(version === undefined ? {} : { version }) };
     }
   } catch {
     // Told below.

@@ -19,7 +19,7 @@ export async function carryOutRetention(
   const buckets = planned.filter(({ by }) => by === 'controlPlane');
   const backupIds = [...new Set(buckets.flatMap(({ remove }) => remove.map(({ backupId }) => backupId)))];
   if (backupIds.length === 0) {
-    output.result({ stores: [] }, 'Nothing is to go from its buckets.');
+    output.result({ stores: [], goesOn: false }, 'Nothing is to go from its buckets.');
     return 0;
   }
   output.note(buckets.map(planText).join('\n'));
@@ -30,8 +30,11 @@ export async function carryOutRetention(
       signal,
     );
   }
-  const { stores } = await client.retention.carryOut.mutate({ databaseId, backupIds });
-  output.result({ stores }, stores.map(keptText).join('\n'));
+  const { stores, goesOn } = await client.retention.carryOut.mutate({ databaseId, backupIds });
+  const text = goesOn
+    ? 'It goes on: `strideiq retention preview` shows what is left.'
+    : stores.map(keptText).join('\n');
+  output.result({ stores, goesOn }, text);
   const problems = stores.flatMap(({ name, waits, problems: all }) =>
     [...(waits === null ? [] : [waits]), ...all].map((problem) => `${name}: ${problem}`),
   );

@@ -36,6 +36,7 @@ describe('a connection', () => {
     const link = host.open();
     const welcome = await link.hello({ sentAt: new Date(gateway.now() + 90_000).toISOString() });
     expect(welcome).toEqual({
+      keepsPolicies: true,
       protocol: 1,
       agentId: host.agentId,
       environment: 'production',

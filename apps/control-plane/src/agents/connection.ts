@@ -31,7 +31,7 @@ export class Connection implements AgentConnection {
   #turn: Promise<unknown> = Promise.resolve();
   #atOnce = 0;
   #wake = Promise.withResolvers<void>();
-  #subscription: AbortController | undefined;
+  readonly #subscriptions = new Map<string, AbortController>();
 
   constructor(socket: WebSocket, identity: AgentIdentity, connectedAt: number) {
     this.#socket = socket;
@@ -51,7 +51,7 @@ export class Connection implements AgentConnection {
   }
 
   readonly terminate = (): void => {
-    this.#subscription?.abort();
+    for (const subscription of this.#subscriptions.values()) subscription.abort();
     this.#socket.terminate();
   };
 
@@ -75,11 +75,12 @@ export class Connection implements AgentConnection {
     if (this.#socket.bufferedAmount > mostWaitingBytes) this.terminate();
   }
 
-  /** One subscription to commands at a time: a newer one takes the place of the older. */
-  subscribe(signal: AbortSignal): AbortSignal {
-    this.#subscription?.abort();
-    this.#subscription = new AbortController();
-    const either = AbortSignal.any([signal, this.#subscription.signal]);
+  /** One subscription to each at a time: a newer one takes the place of the older. */
+  subscribe(to: 'commands' | 'policies', signal: AbortSignal): AbortSignal {
+    this.#subscriptions.get(to)?.abort();
+    const subscription = new AbortController();
+    this.#subscriptions.set(to, subscription);
+    const either = AbortSignal.any([signal, subscription.signal]);
     either.addEventListener('abort', this.wake, { once: true });
     return either;
   }

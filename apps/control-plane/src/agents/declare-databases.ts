@@ -30,10 +30,10 @@ export function declareDatabases(
   const heldIds = held.map(({ id }) => id);
   tx.update(databases).set({ declared: false }).where(eq(databases.agentId, agentId)).run();
   tx.update(stores).set({ declared: false }).where(inArray(stores.databaseId, heldIds)).run();
-  for (const { name, stores, policyVersion = null, ...rest } of declared) {
+  for (const { name, stores, policyVersion = null, gone = false, ...rest } of declared) {
     const databaseId = databaseIdOf(environment, name);
     const refuse = ({ code, text }: Why) => refused.push({ name, code, text });
-    const row = { id: databaseId, environment, name, agentId, runsPolicy: policyVersion, ...rest };
+    const row = { id: databaseId, environment, name, agentId, runsPolicy: policyVersion, gone, ...rest };
     const why = claimDatabase(tx, row, now);
     if (why) {
       refuse(why);
@@ -54,7 +54,7 @@ function claimDatabase(
   row: Omit<typeof databases.$inferInsert, 'firstSeenAt' | 'declared'>,
   now: number,
 ): Why | undefined {
-  const { id, name, agentId, allow, policy, runsPolicy } = row;
+  const { id, name, agentId, allow, policy, runsPolicy, gone } = row;
   if (!safeName.test(name)) {
     return {
       code: 'InputInvalid',
@@ -68,7 +68,7 @@ function claimDatabase(
   }
   tx.insert(databases)
     .values({ ...row, firstSeenAt: now, declared: true })
-    .onConflictDoUpdate({ target: databases.id, set: { allow, policy, runsPolicy, declared: true } })
+    .onConflictDoUpdate({ target: databases.id, set: { allow, policy, runsPolicy, gone, declared: true } })
     .run();
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { idSchema } from '@strideiq/core';
 import { inArray } from 'drizzle-orm';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { backups } from '../catalog/schema.ts';
 import { planStores } from '../retention/plan-store.ts';
@@ -7,6 +8,9 @@ import type { ApiParts } from './context.ts';
 import { guarded, router } from './guarded.ts';
 import { moment, momentSchema } from './moments.ts';
 import { environmentsOfDatabase } from './owners.ts';
+
+/** Whoever asks waits for a minute at most. */
+const longestAnswerMs = 40_000;
 
 const whatSchema = z.strictObject({ databaseId: idSchema });
 
@@ -67,16 +71,25 @@ export const retentionRouter = router({
         .max(10_000)
         .describe('Backups that you have looked at: those of them go that retention would remove, and no others.'),
     }),
-    output: z.object({ stores: z.array(keptBucketSchema) }).meta({ id: 'RetentionCarriedOut' }),
+    output: z
+      .object({
+        stores: z.array(keptBucketSchema),
+        goesOn: z
+          .boolean()
+          .describe('It takes longer than an answer may: what is left is in the preview, and then in the audit.'),
+      })
+      .meta({ id: 'RetentionCarriedOut' }),
     rest: {
       method: 'POST',
       path: '/databases/{databaseId}/retention',
       summary: 'Removes from the buckets of a database now what retention would, also where much goes at once',
     },
   }).mutation(async ({ ctx: { caller, parts }, input: { databaseId, backupIds } }) => {
-    const kept = await parts.buckets.keep(databaseId, { backupIds, actor: caller.keyId });
+    const keeping = parts.buckets.keep(databaseId, { backupIds, actor: caller.keyId });
+    const kept = await Promise.race([keeping, delay(longestAnswerMs, undefined, { ref: false })]);
     return {
-      stores: kept.map(({ storeId, name, waits = null, outcome }) => ({
+      goesOn: kept === undefined,
+      stores: (kept ?? []).map(({ storeId, name, waits = null, outcome }) => ({
         storeId,
         name,
         waits,

@@ -71,6 +71,8 @@ export const databases = sqliteTable(
     allow: text('allow', { mode: 'json' }).$type<string[]>().notNull(),
     /** What the host's file says of schedule and retention, as it said last: the seed of its first policy. */
     policy: text('policy', { mode: 'json' }).$type<DeclaredDatabase['policy']>().notNull(),
+    /** Whether its server has it no more, as the agent said last. */
+    gone: integer('gone', { mode: 'boolean' }).notNull().default(false),
     /** Version of the policy that the agent works by, as it said last; null: it works by its file. */
     runsPolicy: integer('runs_policy'),
     firstSeenAt: integer('first_seen_at').notNull(),
@@ -90,7 +92,7 @@ export const policies = sqliteTable(
     databaseId: text('database_id')
       .notNull()
       .references(() => databases.id),
-    /** From 1, without gaps. */
+    /** From 1; what a catalog that was set back has forgotten is left out. */
     version: integer('version').notNull(),
     policy: text('policy', { mode: 'json' }).$type<Policy>().notNull(),
     changedAt: integer('changed_at').notNull(),

@@ -15,7 +15,7 @@ export async function* deliverCommands(
   connection: Connection,
   subscription: AbortSignal,
 ): AsyncGenerator<CommandEnvelope, void, undefined> {
-  const signal = connection.subscribe(subscription);
+  const signal = connection.subscribe('commands', subscription);
   const sent = new Set<string>();
   while (!signal.aborted) {
     // Before the look, so that none falls between the two.

@@ -1,5 +1,5 @@
-import { copyStates, driftOf, parseBackupName, type CopyState, type Drift, type ListedObject } from '@strideiq/core';
-import { and, eq, notInArray } from 'drizzle-orm';
+import { copyStates, driftOf, parseBackupName, type CopyState, type Drift } from '@strideiq/core';
+import { and, eq } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { copies, drift, stores } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
@@ -19,34 +19,51 @@ export function copiesBefore(tx: CatalogReader, storeId: string): CopyRow[] {
   return tx.select().from(copies).where(eq(copies.storeId, storeId)).all();
 }
 
-/**
- * Compares a bucket with the catalog: what is gone or has another size is marked so, what is back is stored again, and all
- * that differs is written down.
- * @returns what differs
- */
-export function recordDrift(
-  tx: CatalogTransaction,
-  { storeId, before, listing, now }: { storeId: string; before: readonly CopyRow[]; listing: Listing; now: number },
-): Drift[] {
-  const unchanged = before.filter((row) => isAsBefore(tx, row));
-  const back = unchanged.filter((row) => row.state === 'missing' && isWhole(row, listing));
-  for (const row of back) setState(tx, row, 'stored', null, now);
-  const expected = unchanged.filter(({ state }) => standing.includes(state));
-  const found = driftOf({
+interface Seen {
+  storeId: string;
+  /** As {@link copiesBefore} has read them. */
+  before: readonly CopyRow[];
+  listing: Listing;
+  now: number;
+}
+
+export function isStanding({ state }: CopyRow): boolean {
+  return standing.includes(state);
+}
+
+/** How a bucket differs from the catalog. It takes a while where much is there, and no transaction. */
+export function driftIn({ before, listing, now }: Seen): Drift[] {
+  const known = before.flatMap(({ key, state }) => (state === 'deleted' ? [] : [key]));
+  return driftOf({
     now,
     objects: [...listing.values()],
-    expected,
-    known: new Set(copiesBefore(tx, storeId).flatMap(({ key, state }) => (state === 'deleted' ? [] : [key]))),
+    expected: before.filter(isStanding),
+    known: new Set(known),
   });
+}
+
+/** Marks what is gone or has another size, and what is back, and writes down all that differs. */
+export function recordDrift(
+  tx: CatalogTransaction,
+  { storeId, before, listing, now, found }: Seen & { found: readonly Drift[] },
+): void {
+  const unchanged = before.filter((row) => isAsBefore(tx, row));
+  for (const row of unchanged.filter((each) => each.state === 'missing' && isWhole(each, listing))) {
+    // What was read back once, and is not another object since, still counts for that.
+    const isSame = row.verifiedAt !== null && listing.get(row.key)?.modifiedAt === row.modifiedAt;
+    setState(tx, row, isSame ? 'verified' : 'stored', null, now);
+    if (!isSame) setDate(tx, row, null);
+  }
+  const expected = unchanged.filter(isStanding);
   const byKey = new Map(expected.map((row) => [row.key, row]));
   for (const { kind, key, text } of found) {
     const row = byKey.get(key);
     if (row && kind === 'missing') setState(tx, row, 'missing', { code: 'CopyMissing', text }, now);
     if (row && kind === 'resized') setState(tx, row, 'corrupt', { code: 'CopyCorrupt', text }, now);
   }
-  for (const row of expected) rememberDate(tx, row, listing.get(row.key));
+  // The first date that is seen of an object is the one that it keeps.
+  for (const row of expected) if (row.modifiedAt === null) setDate(tx, row, listing.get(row.key)?.modifiedAt ?? null);
   writeDrift(tx, { storeId, by: 'controlPlane', found, now });
-  return found;
 }
 
 /** Takes the place of what was written down of the store by the same looker. */
@@ -68,7 +85,9 @@ export function writeDrift(
     const firstSeenAt = since.get(`${kind} ${key}`) ?? now;
     tx.insert(drift).values({ storeId, by, kind, key, text, firstSeenAt }).onConflictDoNothing().run();
   }
-  tx.update(stores).set({ lookedAt: now }).where(eq(stores.id, storeId)).run();
+  // Of a bucket an agent's look says nothing of ours.
+  const looked = by === 'agent' ? and(eq(stores.id, storeId), eq(stores.type, 'directory')) : eq(stores.id, storeId);
+  tx.update(stores).set({ lookedAt: now }).where(looked).run();
 }
 
 function isAsBefore(tx: CatalogReader, { backupId, storeId, state, key, changedAt }: CopyRow): boolean {
@@ -84,7 +103,9 @@ function isAsBefore(tx: CatalogReader, { backupId, storeId, state, key, changedA
 
 function isWhole({ key, sizeBytes }: CopyRow, listing: Listing): boolean {
   const manifest = parseBackupName(key)?.names.manifest;
-  return listing.get(key)?.sizeBytes === sizeBytes && manifest !== undefined && listing.has(manifest);
+  const object = listing.get(key);
+  if (!object || manifest === undefined || !listing.has(manifest)) return false;
+  return sizeBytes === null || object.sizeBytes === sizeBytes;
 }
 
 function setState(
@@ -105,13 +126,7 @@ function setState(
   tx.update(copies).set(set).where(ofCopy).run();
 }
 
-/** The first date that is seen of an object is the one that it keeps. */
-function rememberDate(
-  tx: CatalogTransaction,
-  { backupId, storeId, modifiedAt }: CopyRow,
-  object: ListedObject | undefined,
-): void {
-  if (modifiedAt !== null || !object) return;
-  const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId), notInArray(copies.state, ['deleted']));
-  tx.update(copies).set({ modifiedAt: object.modifiedAt }).where(ofCopy).run();
+function setDate(tx: CatalogTransaction, { backupId, storeId }: CopyRow, modifiedAt: number | null): void {
+  const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId));
+  tx.update(copies).set({ modifiedAt }).where(ofCopy).run();
 }

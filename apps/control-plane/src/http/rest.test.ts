@@ -74,7 +74,7 @@ describe('what is asked is answered', () => {
       reachable: true,
       serverVersion: '17.2',
       sizeBytes: 4096,
-      policy: { schedule: '0 3 * * *' },
+      policy: { schedule: [{ cron: '0 3 * * *' }] },
       stores: [{ freeBytes: 1000 }],
       lastBackup: null,
     });

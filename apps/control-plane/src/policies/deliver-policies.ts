@@ -8,13 +8,16 @@ import { policyInForce } from './kept-policies.ts';
 /** Pins that one database's agent is told of, the newest first: a message has its limit. */
 export const mostPins = 200;
 
+/** What an agent says of a pin is for people who can look here for the rest. */
+const mostReasonShown = 100;
+
 /** The policies of an agent's databases, and all of them anew when one has changed. */
 export async function* deliverPolicies(
   { catalog }: { catalog: Catalog },
   connection: Connection,
-  signal: AbortSignal,
+  subscription: AbortSignal,
 ): AsyncGenerator<Policies, void, undefined> {
-  signal.addEventListener('abort', connection.wake, { once: true });
+  const signal = connection.subscribe('policies', subscription);
   let sent = '';
   while (!signal.aborted && connection.isOpen) {
     // Before the look, so that no change falls between the two.
@@ -51,5 +54,9 @@ function pinsOf(catalog: Catalog, databaseId: string): PushedPin[] {
     .orderBy(desc(pins.createdAt), desc(pins.backupId))
     .limit(mostPins)
     .all()
-    .map(({ until, ...pin }) => ({ ...pin, until: until === null ? null : new Date(until).toISOString() }));
+    .map(({ until, reason, ...pin }) => ({
+      ...pin,
+      reason: reason.slice(0, mostReasonShown),
+      until: until === null ? null : new Date(until).toISOString(),
+    }));
 }

@@ -38,6 +38,14 @@ export function seedPolicy(
   tx.insert(policies)
     .values({ databaseId, version: 1, policy, changedAt: now, changedBy: `agent:${agentId}` })
     .run();
+  const { environment } = tx.select().from(databases).where(eq(databases.id, databaseId)).get() ?? {};
+  const entry = {
+    actor: `agent:${agentId}`,
+    action: 'policy.seed',
+    subject: databaseId,
+    detail: { version: 1, policy },
+  };
+  recordAudit(tx, environment === undefined ? entry : { ...entry, environment }, now);
   return undefined;
 }
 
@@ -70,7 +78,8 @@ export function changePolicy(
       const cure = 'Nothing was changed. Name stores as the host’s file does; it is shown with the database.';
       throw new ControlPlaneError('InputInvalid', problems.join(' '), cure);
     }
-    const version = (before?.version ?? 0) + 1;
+    // Above what the agent goes by already, should this catalog be an older one.
+    const version = Math.max(before?.version ?? 0, database.runsPolicy ?? 0) + 1;
     tx.insert(policies).values({ databaseId, version, policy, changedAt: parts.now(), changedBy: actor }).run();
     const { environment, agentId } = database;
     const detail = { version, policy };
@@ -105,7 +114,7 @@ export function notePolicyOfAgent(
 }
 
 /** Those that the host's file names now. */
-function namesOfStores(tx: CatalogReader, databaseId: string): string[] {
+export function namesOfStores(tx: CatalogReader, databaseId: string): string[] {
   const own = and(eq(stores.databaseId, databaseId), eq(stores.declared, true));
   return tx
     .select({ name: stores.name })

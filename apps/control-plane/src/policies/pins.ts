@@ -1,7 +1,7 @@
-import { and, count, eq, ne } from 'drizzle-orm';
+import { and, count, eq, gt, inArray, isNull, ne, or } from 'drizzle-orm';
 import { recordAudit } from '../audit/audit.ts';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
-import { backups, databases, pins } from '../catalog/schema.ts';
+import { backups, copies, databases, pins } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { commit, type News, type NewsParts } from '../runs/news.ts';
 import { mostPins } from './deliver-policies.ts';
@@ -17,11 +17,18 @@ export interface NewPin {
   actor: string;
 }
 
+/** States in which there is something to keep. */
+const readable = ['stored', 'verified', 'locked', 'uploading'] as const;
+
+function isInForce(now: number) {
+  return or(isNull(pins.until), gt(pins.until, now));
+}
+
 type Parts = NewsParts & { now: () => number };
 
 /**
  * Keeps a backup, whatever the policy says, in every store that has it; one that is pinned already has the new reason and end.
- * @throws ControlPlaneError `NotFound`, `InputInvalid`
+ * @throws ControlPlaneError `NotFound`, `InputInvalid`; `BackupNotRestorable` where there is nothing left to keep
  */
 export function pinBackup(parts: Parts, { backupId, reason, until, actor }: NewPin): void {
   const now = parts.now();
@@ -34,11 +41,20 @@ export function pinBackup(parts: Parts, { backupId, reason, until, actor }: NewP
   }
   commit(parts, (tx, news) => {
     const { databaseId, name } = about(tx, backupId);
+    const held = tx
+      .select()
+      .from(copies)
+      .where(and(eq(copies.backupId, backupId), inArray(copies.state, [...readable])))
+      .get();
+    if (!held) {
+      const cure = '`strideiq backups` lists those that have one.';
+      throw new ControlPlaneError('BackupNotRestorable', `No store holds a good copy of ${backupId} any more.`, cure);
+    }
     const [others] = tx
       .select({ n: count() })
       .from(pins)
       .innerJoin(backups, eq(backups.id, pins.backupId))
-      .where(and(eq(backups.databaseId, databaseId), ne(backups.id, backupId)))
+      .where(and(eq(backups.databaseId, databaseId), ne(backups.id, backupId), isInForce(now)))
       .all();
     if ((others?.n ?? 0) >= mostPins) {
       throw new ControlPlaneError(

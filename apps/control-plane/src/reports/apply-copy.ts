@@ -29,8 +29,8 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
     // Found again as it was, it is so for as long as before.
     ...(known?.state === to ? {} : { hostSince: Math.min(hostAt, now) }),
     ...(sizeBytes === undefined ? {} : { sizeBytes }),
-    // It was made anew.
-    ...(state === 'stored' ? { modifiedAt: null } : {}),
+    // It was made anew, or read back as it is now.
+    ...(state === 'stored' || state === 'verified' ? { modifiedAt: null } : {}),
     // When it was read back, not when we heard of it; a host whose clock is ahead does not make it newer than now.
     ...(state === 'verified' ? { verifiedAt: Math.min(hostAt, now) } : {}),
     errorCode: errorCodeOf[state],

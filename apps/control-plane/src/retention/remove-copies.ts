@@ -1,24 +1,16 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import {
-  codeOf,
-  copyStates,
-  fixedNames,
-  mostPrefixOwnerBytes,
-  paragraphOf,
-  parseBackupName,
-  parsePrefixOwner,
-  type BackupNames,
-} from '@strideiq/core';
+import { codeOf, copyStates, paragraphOf, parseBackupName, type BackupNames } from '@strideiq/core';
 import { readAll, type Store } from '@strideiq/storage';
 import { and, eq, inArray, ne, notInArray } from 'drizzle-orm';
 import { recordAudit } from '../audit/audit.ts';
 import type { Catalog, CatalogTransaction } from '../catalog/open-catalog.ts';
 import { backups, copies, databases, runs } from '../catalog/schema.ts';
+import type { CatalogReader } from '../copies/backup-copies.ts';
 import type { StoreRow } from '../copies/own-stores.ts';
 import { openRunStates } from '../runs/open-states.ts';
 import type { Listing } from '../stores/listing.ts';
-import { planStore } from './plan-store.ts';
+import { removalsIn } from './plan-store.ts';
 
 /** What became of what was to go. */
 export interface RemovedCopies {
@@ -47,39 +39,34 @@ interface Parts {
 
 /** One that Object Lock keeps is asked for again after this long. */
 const lockedForMs = 24 * 3_600_000;
-/** Whatever keeps one from going mostly keeps all. */
-const mostProblems = 5;
+/** Whatever keeps the store from removing one mostly keeps all. */
+const mostFailures = 5;
 /** Far more than a manifest has. */
 const mostManifestBytes = 1 << 29;
 
 /**
  * Removes from a bucket what its plan says. Each step may be repeated: a copy is `deleting` before its first object goes,
- * and `deleted` when its last has gone. The plan is made anew before each: a pin, a finding or a policy may have come meanwhile.
+ * and `deleted` when its last has gone. The plan is made anew before each, since others are at work meanwhile.
  */
 export async function removeCopies(parts: Parts, removal: Removal): Promise<RemovedCopies> {
-  const { store: row, opened, listing, only, signal } = removal;
+  const { store: row, listing, only, signal } = removal;
   const done: RemovedCopies = { removed: [], locked: [], problems: [] };
-  const planned = () => {
-    const { plan } = planStore(parts.catalog, row, parts.now(), listing);
-    return new Map(plan.remove.map(({ backupId, reason }) => [backupId, reason]));
-  };
-  takeBack(parts, row, listing, planned());
-  const ids = [...planned().keys()].filter((backupId) => only?.includes(backupId) ?? true);
-  if (ids.length > 0 && !(await isOwned(opened, row.databaseId))) {
-    done.problems.push(`${row.location} is not known to be this database's: no ${fixedNames.owner} there says so`);
-    return done;
-  }
+  const planned = () => removalsIn(parts.catalog, row, parts.now(), listing);
+  const all = planned();
+  takeBack(parts, row, listing, all);
+  const ids = [...all.keys()].filter((backupId) => only?.includes(backupId) ?? true);
+  let failures = 0;
   for (const backupId of ids) {
-    signal.throwIfAborted();
-    const reason = planned().get(backupId);
-    if (reason === undefined || isInUse(parts.catalog, row.databaseId, backupId)) continue;
+    if (signal.aborted) {
+      done.problems.push(`it was ended before all was done: ${paragraphOf(signal.reason)}`);
+      break;
+    }
     try {
-      const outcome = await removeCopy(parts, removal, { backupId, reason });
+      const outcome = await removeCopy(parts, removal, backupId, () => planned().get(backupId));
       if (outcome) done[outcome].push(backupId);
     } catch (error) {
-      signal.throwIfAborted();
       done.problems.push(`${backupId}: ${paragraphOf(error)}`);
-      if (done.problems.length === mostProblems) break;
+      if (!(error instanceof LeftAlone) && ++failures === mostFailures) break;
     }
     // Others have their turn: planning is work for this thread.
     await setImmediate();
@@ -87,38 +74,45 @@ export async function removeCopies(parts: Parts, removal: Removal): Promise<Remo
   return done;
 }
 
-/** A removal that had not reached its first object, and that is not planned any more, is none. */
+/** One that is not what it should be, and concerns no other. */
+class LeftAlone extends Error {}
+
+/** A removal that was cut short, and that is not planned any more, is none: its dump is still there, or is missing. */
 function takeBack(
   { catalog, now }: Parts,
   { id }: StoreRow,
   listing: Listing,
   remove: ReadonlyMap<string, string>,
 ): void {
+  const ofStore = eq(copies.storeId, id);
   const begun = catalog
     .select()
     .from(copies)
-    .where(and(eq(copies.storeId, id), eq(copies.state, 'deleting')))
+    .where(and(ofStore, eq(copies.state, 'deleting')))
     .all();
-  for (const { backupId, key, sizeBytes, state } of begun) {
-    if (remove.has(backupId) || listing.get(key)?.sizeBytes !== sizeBytes) continue;
+  for (const { backupId, key, state } of begun) {
+    if (remove.has(backupId)) continue;
+    const to = copyStates.move(state, listing.has(key) ? 'stored' : 'missing');
     catalog
       .update(copies)
       .set({
-        state: copyStates.move(state, 'stored'),
+        state: to,
         changedAt: now(),
         hostSince: now(),
-        errorCode: null,
+        errorCode: to === 'missing' ? 'CopyMissing' : null,
         error: null,
       })
-      .where(and(eq(copies.backupId, backupId), eq(copies.storeId, id)))
+      .where(and(ofStore, eq(copies.backupId, backupId)))
       .run();
   }
 }
 
+/** @param reasonNow why it is to go, by the catalog as it is at that moment; undefined: it is not to */
 async function removeCopy(
   { catalog, now }: Parts,
   { store: { id: storeId, databaseId }, opened, listing, actor }: Removal,
-  { backupId, reason }: { backupId: string; reason: string },
+  backupId: string,
+  reasonNow: () => string | undefined,
 ): Promise<'removed' | 'locked' | undefined> {
   const ofCopy = and(eq(copies.backupId, backupId), eq(copies.storeId, storeId));
   const found = catalog
@@ -142,15 +136,23 @@ async function removeCopy(
       .where(ofCopy)
       .run();
   };
-  const commit = (work: (tx: CatalogTransaction) => void) => catalog.transaction(work, { behavior: 'immediate' });
-  commit((tx) => move(tx, 'deleting', reason));
-  try {
-    // The manifest last: what is left of a removal that was cut short is known by it.
-    for (const key of [names.dump, names.privileges, names.globals, names.manifest]) await opened.delete(key);
-  } catch (error) {
-    if (codeOf(error) !== 'ObjectLocked') throw error;
-    commit((tx) => move(tx, 'locked', paragraphOf(error)));
-    return 'locked';
+  const commit = <T>(work: (tx: CatalogTransaction) => T) => catalog.transaction(work, { behavior: 'immediate' });
+  // In the transaction that begins it: a pin, a reader, a finding or a policy may have come up to this moment.
+  const reason = commit((tx) => {
+    const reason = isInUse(tx, databaseId, backupId) ? undefined : reasonNow();
+    if (reason !== undefined) move(tx, 'deleting', reason);
+    return reason;
+  });
+  if (reason === undefined) return undefined;
+  for (const key of [names.dump, names.privileges, names.globals, names.manifest]) {
+    try {
+      await opened.delete(key);
+    } catch (error) {
+      if (codeOf(error) !== 'ObjectLocked') throw error;
+      // Without its dump it is on its way out, however long the rest is kept.
+      if (key === names.dump) commit((tx) => move(tx, 'locked', paragraphOf(error)));
+      return 'locked';
+    }
   }
   commit((tx) => {
     move(tx, 'deleted', null);
@@ -172,7 +174,7 @@ function ownNames(
 ): BackupNames {
   const parsed = parseBackupName(key);
   if (parsed?.kind !== 'dump' || parsed.database !== database) {
-    throw new Error(`${key} is no name of a backup of ${database}, and is left alone`);
+    throw new LeftAlone(`${key} is no name of a backup of ${database}, and is left alone`);
   }
   const shared = catalog
     .select({ backupId: copies.backupId })
@@ -186,7 +188,7 @@ function ownNames(
       ),
     )
     .get();
-  if (shared) throw new Error(`${key} is said to be the copy of ${shared.backupId} too, and is left alone`);
+  if (shared) throw new LeftAlone(`${key} is said to be the copy of ${shared.backupId} too, and is left alone`);
   return parsed.names;
 }
 
@@ -198,15 +200,15 @@ function ownNames(
 async function checkManifest(store: Store, names: BackupNames, sha256: string, listing: Listing): Promise<void> {
   if (!listing.has(names.manifest)) {
     if (!listing.has(names.dump)) return;
-    throw new Error(`${names.dump} is there without its manifest, and is left alone`);
+    throw new LeftAlone(`${names.dump} is there without its manifest, and is left alone`);
   }
   const json = await readAll(await store.get(names.manifest), mostManifestBytes);
   if (createHash('sha256').update(json).digest('hex') === sha256) return;
-  throw new Error(`${names.manifest} is not the one that was recorded with this backup, and is left alone`);
+  throw new LeftAlone(`${names.manifest} is not the one that was recorded with this backup, and is left alone`);
 }
 
 /** What somebody is about to read, or reads just now, goes the next time; so does everything while nobody knows what is read. */
-function isInUse(catalog: Catalog, databaseId: string, backupId: string): boolean {
+function isInUse(catalog: CatalogReader, databaseId: string, backupId: string): boolean {
   return catalog
     .select({ databaseId: runs.databaseId, backupId: runs.backupId, request: runs.request })
     .from(runs)
@@ -216,11 +218,4 @@ function isInUse(catalog: Catalog, databaseId: string, backupId: string): boolea
       const read = run.backupId ?? run.request?.['backupId'] ?? null;
       return read === null ? run.databaseId === databaseId : read === backupId;
     });
-}
-
-/** An agent says where a bucket is; that it is its database's is for the bucket to say. */
-async function isOwned(store: Store, databaseId: string): Promise<boolean> {
-  if (!(await store.head(fixedNames.owner))) return false;
-  const owner = parsePrefixOwner(await readAll(await store.get(fixedNames.owner), mostPrefixOwnerBytes));
-  return owner?.databaseId === databaseId;
 }

@@ -1,6 +1,6 @@
 import { and, inArray, lt } from 'drizzle-orm';
 import type { Catalog } from '../catalog/open-catalog.ts';
-import { enrolTokens, idempotencyKeys, reports } from '../catalog/schema.ts';
+import { enrolTokens, idempotencyKeys, pins, reports } from '../catalog/schema.ts';
 import { keepIdempotencyKeysMs } from './once.ts';
 
 const dayMs = 24 * 60 * 60_000;
@@ -23,6 +23,8 @@ export function prune({ catalog, now }: { catalog: Catalog; now: () => number })
         // Both, so that the index is of use.
         .where(and(inArray(reports.answer, ['accepted', 'rejected']), lt(reports.receivedAt, at - keepReportsMs)))
         .run();
+      // It has ended; the audit has it.
+      tx.delete(pins).where(lt(pins.until, at)).run();
       tx.delete(enrolTokens)
         .where(lt(enrolTokens.expiresAt, at - keepTokensMs))
         .run();

@@ -1,15 +1,17 @@
-import { paragraphOf, type Drift } from '@strideiq/core';
+import { fixedNames, paragraphOf, parseBackupName, type Drift } from '@strideiq/core';
 import type { Store } from '@strideiq/storage';
-import { and, eq } from 'drizzle-orm';
+import { and, eq, inArray } from 'drizzle-orm';
 import { setImmediate } from 'node:timers/promises';
 import type { Catalog } from '../catalog/open-catalog.ts';
-import { databases, stores } from '../catalog/schema.ts';
+import { databases, runs, stores } from '../catalog/schema.ts';
 import type { OpenOwnStore, StoreRow } from '../copies/own-stores.ts';
-import { copiesBefore, recordDrift } from '../drift/record-drift.ts';
+import { copiesBefore, driftIn, isStanding, recordDrift, writeDrift } from '../drift/record-drift.ts';
 import type { Log } from '../log.ts';
 import { planStore } from '../retention/plan-store.ts';
 import { removeCopies, type RemovedCopies } from '../retention/remove-copies.ts';
+import { openRunStates } from '../runs/open-states.ts';
 import { listingOf, type Listing } from './listing.ts';
+import { isOwnedBy } from './owned-prefix.ts';
 
 export interface BucketKeeperParts {
   catalog: Catalog;
@@ -54,6 +56,7 @@ export class BucketKeeper {
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
+  readonly #looks = new Map<string, Promise<KeptBucket[]>>();
 
   constructor(parts: BucketKeeperParts) {
     this.#parts = parts;
@@ -94,7 +97,14 @@ export class BucketKeeper {
 
   /** Only compares them with the catalog. */
   async look(databaseId: string): Promise<KeptBucket[]> {
-    return this.#inTurn(databaseId, async (store) => this.#look(store));
+    // Whoever asks while one waits gets the same.
+    const waiting = this.#looks.get(databaseId);
+    if (waiting) return waiting;
+    const look = this.#inTurn(databaseId, async (store) => this.#look(store)).finally(() =>
+      this.#looks.delete(databaseId),
+    );
+    this.#looks.set(databaseId, look);
+    return look;
   }
 
   async #inTurn(databaseId: string, work: (store: StoreRow) => Promise<KeptBucket>): Promise<KeptBucket[]> {
@@ -136,23 +146,23 @@ export class BucketKeeper {
 
   async #keep(row: StoreRow, approval: Approval | undefined): Promise<KeptBucket> {
     const looked = await this.#withStore(row, async (opened, signal) => {
-      const listing = await this.#compare(row, opened, signal);
+      const { objects, drift, isOwn } = await this.#compare(row, opened, signal);
+      if (!isOwn) return { drift, waits: notOwn(row) };
       const { catalog, now } = this.#parts;
-      const { plan, waits } = planStore(catalog, row, now(), listing.objects);
-      if (plan.remove.length === 0) return { drift: listing.drift, ...(waits === undefined ? {} : { waits }) };
-      if (waits !== undefined && !approval) return { drift: listing.drift, waits };
-      const only = waits === undefined && !approval ? undefined : (approval?.backupIds ?? []);
+      const { plan, waits } = planStore(catalog, row, now(), objects);
+      if (plan.remove.length === 0) return { drift, ...(waits === undefined ? {} : { waits }) };
+      if (waits !== undefined && !approval) return { drift, waits };
       const actor = approval?.actor ?? 'retention';
-      const removal = { store: row, opened, listing: listing.objects, only, actor, signal };
-      return { drift: listing.drift, outcome: await removeCopies(this.#parts, removal) };
+      const removal = { store: row, opened, listing: objects, only: approval?.backupIds, actor, signal };
+      return { drift, outcome: await removeCopies(this.#parts, removal) };
     });
     return { storeId: row.id, name: row.name, ...looked };
   }
 
   async #look(row: StoreRow): Promise<KeptBucket> {
     const looked = await this.#withStore(row, async (opened, signal) => {
-      const { drift } = await this.#compare(row, opened, signal);
-      return { drift };
+      const { drift, isOwn } = await this.#compare(row, opened, signal);
+      return { drift, ...(isOwn ? {} : { waits: notOwn(row) }) };
     });
     return { storeId: row.id, name: row.name, ...looked };
   }
@@ -167,26 +177,46 @@ export class BucketKeeper {
     return work(opened, signal);
   }
 
-  async #compare(row: StoreRow, opened: Store, signal: AbortSignal): Promise<{ objects: Listing; drift: Drift[] }> {
+  /** What is below a prefix that nobody says is this database's is none of its business, and nothing of it is told. */
+  async #compare(
+    row: StoreRow,
+    opened: Store,
+    signal: AbortSignal,
+  ): Promise<{ objects: Listing; drift: Drift[]; isOwn: boolean }> {
     const { catalog, now } = this.#parts;
     const before = copiesBefore(catalog, row.id);
+    if (!(await isOwnedBy(opened, row.databaseId))) {
+      const text = `${row.location} does not say that it is this database's: nothing in it was compared.`;
+      const drift: Drift[] = before.some(isStanding) ? [{ kind: 'missing', key: fixedNames.owner, text }] : [];
+      const found = { storeId: row.id, by: 'controlPlane' as const, found: drift, now: now() };
+      catalog.transaction((tx) => writeDrift(tx, found), { behavior: 'immediate' });
+      return { objects: new Map(), drift, isOwn: false };
+    }
     const objects = await listingOf(opened, signal);
     await this.#endUnfinished(row, opened, signal);
-    const drift = catalog.transaction(
-      (tx) => recordDrift(tx, { storeId: row.id, before, listing: objects, now: now() }),
-      { behavior: 'immediate' },
-    );
-    return { objects, drift };
+    const seen = { storeId: row.id, before, listing: objects, now: now() };
+    const drift = driftIn(seen);
+    catalog.transaction((tx) => recordDrift(tx, { ...seen, found: drift }), { behavior: 'immediate' });
+    return { objects, drift, isOwn: true };
   }
 
+  /** Those of this database's own backups, while none is being made. */
   async #endUnfinished(row: StoreRow, opened: Store, signal: AbortSignal): Promise<void> {
-    const { now, log } = this.#parts;
+    const { catalog, now, log } = this.#parts;
+    const { databaseId } = row;
+    const database = catalog.select({ name: databases.name }).from(databases).where(eq(databases.id, databaseId)).get();
+    const making = and(
+      eq(runs.databaseId, databaseId),
+      eq(runs.kind, 'backup'),
+      inArray(runs.state, [...openRunStates]),
+    );
+    if (!database || catalog.select({ id: runs.id }).from(runs).where(making).get()) return;
     for await (const left of opened.unfinished()) {
       signal.throwIfAborted();
       const { key, startedAt } = left;
-      if (startedAt.getTime() > now() - unfinishedMs) continue;
+      if (startedAt.getTime() > now() - unfinishedMs || parseBackupName(key)?.database !== database.name) continue;
       await left.discard();
-      const about = { databaseId: row.databaseId, storeId: row.id };
+      const about = { databaseId, storeId: row.id };
       log.info(about, `an upload of ${key} into ${row.name} that was left since ${startedAt.toISOString()} was ended`);
     }
   }
@@ -197,4 +227,8 @@ export class BucketKeeper {
     clearTimeout(this.#timer);
     await this.#working;
   }
+}
+
+function notOwn({ location }: StoreRow): string {
+  return `${location} is not known to be this database's: no ${fixedNames.owner} there says so`;
 }

@@ -99,11 +99,11 @@ test('is compared with the catalog, rid of uploads that were left, and keeps wha
   ]);
   expect(states()).toEqual(['stored', 'stored', 'stored', 'stored', 'missing']);
 
-  const policy = policySchema.parse({ retention: { s3: { count: 3 } } });
+  const policy = policySchema.parse({ retention: { s3: { count: 2 } } });
   gateway.catalog.insert(policies).values({ databaseId, version: 2, policy, changedAt: 1, changedBy: 'key' }).run();
-  gateway.clock.now += 2 * dayMs;
+  gateway.clock.now += 8 * dayMs;
   const [kept] = await keeper.keep(databaseId);
-  // Three good ones stay: the one that is gone is none of them.
+  // Two good ones stay: neither the one that is gone nor the one that was written over is one of them.
   expect(kept?.outcome).toMatchObject({ problems: [], removed: [expect.any(String)] });
   expect(states()).toEqual(['deleted', 'stored', 'stored', 'stored', 'missing']);
   expect(await store.head(oldest)).toBeUndefined();

@@ -30,5 +30,6 @@ CREATE TABLE `policies` (
 --> statement-breakpoint
 ALTER TABLE `copies` ADD `modified_at` integer;--> statement-breakpoint
 ALTER TABLE `copies` ADD `host_since` integer;--> statement-breakpoint
+ALTER TABLE `databases` ADD `gone` integer DEFAULT false NOT NULL;--> statement-breakpoint
 ALTER TABLE `databases` ADD `runs_policy` integer;--> statement-breakpoint
 ALTER TABLE `stores` ADD `looked_at` integer;
