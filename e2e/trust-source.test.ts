@@ -197,6 +197,16 @@ ALTER MATERIALIZED VIEW public.m OWNER TO postgres;
   });
 });
 
+it('is refused where a hook behind dump.exec would choose its own user, before anything is made', async () => {
+  const host = hostOf({ dump: { exec: ['env'] }, hooks: { afterRestore: [['true']] } });
+  const { code, stderr } = await host.run(...restoring(putDump(host, 'SELECT 1;\n')));
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/hooks\.afterRestore, behind dump\.exec, .*afterRestoreSql/),
+  ]);
+  expect(await cluster.query('postgres', "SELECT FROM pg_database WHERE datname = 'restored'")).toEqual([]);
+});
+
 describe("an old script's dump, with owners", () => {
   it('is restored whole, and everything belongs to whom it did', async () => {
     const host = hostOf();

@@ -1,5 +1,6 @@
 import type { Manifest } from '@strideiq/core';
 import type { Connection } from '../postgres/connect.ts';
+import { AgentError } from '../errors.ts';
 import { checkWhole } from './check-whole.ts';
 import { onMaintenance } from './maintenance-session.ts';
 import type { RestoreDependencies, RestoreRequest } from './restore-request.ts';
@@ -16,6 +17,20 @@ export interface Checked<Server extends TargetServer> {
   server: Server;
   selection: Selection | undefined;
   space: Space;
+}
+
+/**
+ * Behind `dump.exec` a command is told no user, and chooses its own, which is a superuser there as a rule: triggers of the dump
+ * would run with that one's rights.
+ * @throws AgentError `SourceUntrusted`
+ */
+function checkHooks({ hooks, maintenance }: RestoreRequest): void {
+  if (!hooks || hooks.afterRestore.length === 0 || maintenance.exec.length === 0) return;
+  throw new AgentError(
+    'SourceUntrusted',
+    'The source is not trusted, and hooks.afterRestore, behind dump.exec, would work on what it holds by a user of its own choice.',
+    'Say it by hooks.afterRestoreSql, which is run by a role without superuser rights, or take the hook out for this restore.',
+  );
 }
 
 /**
@@ -36,6 +51,7 @@ export async function checkFirst<Server extends TargetServer>(
     const heeded = trust.trusted || trustSource ? trust.manifest : undefined;
     const found = await checkServer(connection, heeded);
     const isOwn = checkTrust(trust, found, trustSource, source.dumpKey);
+    if (isOwn) checkHooks(request);
     const neededBytes = selection ? undefined : trust.manifest?.source.databaseBytes;
     const freeBytes = await freeBytesOf(connection, maintenance, found.tablespace);
     checkSpace({ neededBytes, freeBytes }, trust.manifest?.object.rawBytes ?? 0);

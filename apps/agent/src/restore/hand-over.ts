@@ -54,10 +54,13 @@ export async function handOver(role: UntrustedRole): Promise<string[]> {
     definers = found.map(({ name }) => name);
     await connection.query('COMMIT');
   } catch (cause) {
+    const isOutOfLocks = (cause as { code?: string }).code === '53200';
     throw new AgentError(
       'RestoreFailed',
       `What the dump has made could not be given to those whom it is to belong to: ${(cause as Error).message}.`,
-      'The new database was dropped. Look whether roles were dropped or renamed meanwhile, and restore again.',
+      isOutOfLocks
+        ? 'The new database was dropped. Each table takes some locks here: raise max_locks_per_transaction of the server (it has to be restarted), and restore again.'
+        : 'The new database was dropped. Look whether roles were dropped or renamed meanwhile, and restore again.',
       { cause },
     );
   } finally {

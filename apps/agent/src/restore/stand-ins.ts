@@ -124,19 +124,27 @@ export class StandIns {
     return onMaintenance(maintenance, runId, async (connection) => {
       const { rows } = await connection.query('SELECT FROM pg_roles WHERE rolname = $1', [role]);
       if (rows.length === 0) return undefined;
-      const standIn = `${name}_${this.#made.length + 1}`;
+      const others = [...this.#made];
+      const standIn = `${name}_${others.length + 1}`;
       await connection.query(`CREATE ROLE ${standIn} NOLOGIN IN ROLE ${this.group}; GRANT ${standIn} TO ${name}`);
+      // Written down before more can fail: the next one is to have another number.
+      this.#made.push({ role, standIn });
       // Who may act for whom decides what a materialised view or a foreign key finds: a superuser finds everything.
       const { rows: related } = await connection.query<{ other: string; acts: boolean; isActedFor: boolean }>(
         `SELECT o.other, pg_has_role($1::name, o.role, 'USAGE') AS acts, pg_has_role(o.role, $1::name, 'USAGE') AS "isActedFor"
            FROM unnest($2::name[], $3::text[]) AS o (role, other)`,
-        [role, this.#made.map((each) => each.role), this.#made.map((each) => each.standIn)],
+        [role, others.map((each) => each.role), others.map((each) => each.standIn)],
       );
       for (const { other, acts, isActedFor } of related) {
+        // Two superusers act for each other; roles of which each has the other PostgreSQL does not take.
+        const { rows: back } = await connection.query<{ has: boolean }>(
+          "SELECT pg_has_role($1::name, $2::name, 'MEMBER') AS has",
+          acts ? [other, standIn] : [standIn, other],
+        );
+        if (back[0]?.has === true) continue;
         if (acts) await connection.query(`GRANT ${other} TO ${standIn}`);
         else if (isActedFor) await connection.query(`GRANT ${standIn} TO ${other}`);
       }
-      this.#made.push({ role, standIn });
       return standIn;
     });
   }
