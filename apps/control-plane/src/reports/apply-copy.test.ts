@@ -93,6 +93,16 @@ describe('a copy', () => {
     expect(row()).toMatchObject({ state });
   });
 
+  test('that is being removed stays so until whoever removes it says how that ended', async () => {
+    gateway.catalog.update(copies).set({ state: 'deleting' }).run();
+    expect(await answersTo(found('missing'), found('stored'), found('corrupt'))).toEqual([
+      'IllegalTransition',
+      'IllegalTransition',
+      'IllegalTransition',
+    ]);
+    expect(row()).toMatchObject({ state: 'deleting' });
+  });
+
   test('is taken back to what its run knew by no older word of it', async () => {
     await link.send(found('verified'));
     const runId = gateway.catalog.select().from(backups).get()?.runId ?? '';

@@ -1,12 +1,12 @@
-import { copyStates, type CopyState } from '@strideiq/core';
+import { copyStates, CoreError, type CopyState } from '@strideiq/core';
 import type { CopyReport } from '@strideiq/protocol';
 import { and, eq } from 'drizzle-orm';
 import { copies } from '../catalog/schema.ts';
 import { isOwnStore, notOwned, ownBackupOrNew, ownDatabase, ownRunOrNew } from './owned.ts';
 import type { Reported } from './reported.ts';
 
-/** States in which a copy is being deleted, or is: what reading it back shows is then no reason to go anywhere but by the table. */
-const leaving: readonly CopyState[] = ['deleting', 'deleted', 'locked'];
+/** States that a copy leaves by the table alone, whatever reading it back shows. */
+const leaving: readonly CopyState[] = ['deleted', 'locked'];
 
 /** What reading a copy back, or looking for it, has shown. */
 export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: CopyReport): void {
@@ -47,10 +47,10 @@ const errorCodeOf = { verified: null, stored: null, corrupt: 'CopyCorrupt', miss
 
 /** @throws CoreError `IllegalTransition` */
 function stepsTo(from: CopyState, said: CopyReport['state']): CopyState[] {
+  // How its removal ends is for whoever removes it to tell.
+  if (from === 'deleting') throw new CoreError('IllegalTransition', `copy is ${from}, and cannot become ${said}`);
   // Looked for again with the same finding: nothing but the details changes. Reading back anew is a step, with its moment.
   if (from === said && !copyStates.canMove(from, said)) return [];
-  // How its removal ends is for whoever removes it to tell.
-  if (said === 'stored' && from === 'deleting') return [copyStates.move('deleted', said)];
   // It was read back since by somebody who was quicker to tell.
   if (said === 'stored' && from === 'verified') return [];
   if (leaving.includes(from) || copyStates.canMove(from, said)) return [copyStates.move(from, said)];
