@@ -241,6 +241,8 @@ export class Connection {
       for (const problem of problems) events.error(problem);
     } catch (error) {
       events.error(`policies could not be written down, and those of before are gone by: ${paragraphOf(error)}`);
+      // They are told once on a connection: the next brings them again.
+      this.#over.abort(unreachable('what it told could not be kept', error));
     }
     this.#beatNow.resolve();
   }

@@ -102,6 +102,29 @@ test('of one that does not fit the file the rest is gone by; one that cannot be 
   });
 });
 
+test('the first of all that cannot be read leaves the file in force, and is said once', async () => {
+  controlPlane.policies = pushed(1, { schedule: 'whenever' });
+  const host = await agent.start();
+  const ofIt = () => agent.said.filter((line) => line.includes('cannot be read'));
+  await waitFor('that it is said', () => ofIt()[0]);
+  controlPlane.tellPolicies(pushed(2, {}));
+  await waitFor('the next', () => version(host) === 2);
+  expect(ofIt()).toHaveLength(1);
+  expect(ofIt()[0]).toMatch(/version 1 .*this host's file is gone by: schedule /);
+});
+
+test('those that cannot be written down are brought again by the next connection', async () => {
+  controlPlane.policies = pushed(1, {});
+  const host = await agent.start();
+  await waitFor('the first', () => version(host) === 1);
+  agent.sql(`CREATE TRIGGER full BEFORE INSERT ON policies BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END`);
+  controlPlane.tellPolicies(pushed(2, {}));
+  await waitFor('that it is said', () => agent.said.some((line) => line.includes('could not be written down')));
+  expect(version(host)).toBe(1);
+  agent.sql('DROP TRIGGER full');
+  await waitFor('the second', () => version(host) === 2);
+});
+
 test('one that is older than before is not gone by, and said', async () => {
   controlPlane.policies = pushed(5, {});
   const host = await agent.start();

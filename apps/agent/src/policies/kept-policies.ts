@@ -8,6 +8,7 @@ import {
   type Policy,
 } from '@strideiq/core';
 import type { Policies, PushedPolicy } from '@strideiq/protocol';
+import type { ZodError } from 'zod';
 import type { AgentConfiguration, DatabaseConfiguration } from '../configuration/index.ts';
 import type { PolicyBook } from '../journal/policy-book.ts';
 
@@ -94,16 +95,17 @@ export class KeptPolicies {
     const { environment, databases } = this.file;
     const name =
       Object.values(databases).find((each) => databaseIdOf(environment, each.name) === databaseId)?.name ?? databaseId;
-    const goesOn = known ? `it goes on by version ${known.version}` : "this host's file is gone by";
+    // The first of all: that nothing of it is in force is told of as any policy's problem is.
+    if (!known) return pushed;
+    const goesOn = `it goes on by version ${known.version}`;
     const { error } = foreignPolicySchema.safeParse(pushed.policy);
     if (error) {
-      const words = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`).join('; ');
       taken.problems.push(
-        `${name}: version ${version} of the control plane's policy cannot be read, and ${goesOn}: ${words}`,
+        `${name}: version ${version} of the control plane's policy cannot be read, and ${goesOn}: ${wordsOf(error)}`,
       );
-      return known ? { ...known, pins } : pushed;
+      return { ...known, pins };
     }
-    if (!known || known.version <= version) return pushed;
+    if (known.version <= version) return pushed;
     taken.problems.push(
       `${name}: the control plane's policy went back to version ${version}: its catalog may be an older one, and ${goesOn}. Whoever sets the policy there makes a newer one`,
     );
@@ -121,9 +123,9 @@ export class KeptPolicies {
         const pushed = kept.find((each) => each.databaseId === databaseId);
         if (!pushed) return [key, database];
         const pins = pinsOf(pushed);
-        const { data: policy } = foreignPolicySchema.safeParse(pushed.policy);
+        const { data: policy, error } = foreignPolicySchema.safeParse(pushed.policy);
         if (!policy) {
-          const problem = `version ${pushed.version} of the control plane's policy cannot be read, and this host's file is gone by`;
+          const problem = `version ${pushed.version} of the control plane's policy cannot be read, and this host's file is gone by: ${wordsOf(error)}`;
           inForce.set(databaseId, { problem, pins });
           return [key, database];
         }
@@ -136,6 +138,9 @@ export class KeptPolicies {
     return { file, configuration: { ...file, databases }, inForce };
   }
 }
+
+const wordsOf = ({ issues }: ZodError): string =>
+  issues.map(({ path, message }) => `${path.join('.')} ${message}`).join('; ');
 
 function pinsOf({ pins }: PushedPolicy): Pin[] {
   return pins.flatMap(({ objectName, reason, until }) => {
