@@ -1,4 +1,4 @@
-import { expiryOf } from '../keys/create.ts';
+import { momentToCome } from '../keys/create.ts';
 import { momentText } from '../moments.ts';
 import { findBackup } from '../names/find-backup.ts';
 import type { Command } from '../run-command.ts';
@@ -12,7 +12,7 @@ export interface PinOptions {
 /** `pin BACKUP --reason TEXT [--until WHEN]`: keeps it, whatever the policy says. */
 export async function pin({ client, output, now }: Command, reference: string, options: PinOptions): Promise<number> {
   const { id: backupId } = await findBackup(client, reference, options.database);
-  const until = options.until === undefined ? null : expiryOf(options.until, now());
+  const until = options.until === undefined ? null : momentToCome('--until', options.until, now());
   const pinned = await client.backups.pin.mutate({ backupId, reason: options.reason, until });
   output.result(
     pinned,

@@ -32,7 +32,7 @@ export async function createKey({ client, output, now }: Command, options: Creat
       name,
       role,
       environments: environment ?? null,
-      expiresAt: expires === undefined ? null : expiryOf(expires, now()),
+      expiresAt: expires === undefined ? null : momentToCome('--expires', expires, now()),
     });
     const { key, ...rest } = made;
     if (file === undefined) output.result(made, key);
@@ -86,10 +86,11 @@ async function writeKey(file: number, key: string, revoke: () => Promise<unknown
 const unitsMs = { h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000 };
 
 /**
+ * @param option that says it: named where it is none
  * @param said `90d`, `12h`, `2w`, or a date as ISO 8601 has it
  * @throws CliError `UsageInvalid`
  */
-export function expiryOf(said: string, now: number): string {
+export function momentToCome(option: string, said: string, now: number): string {
   const [, count, unit = 'd'] = /^(\d{1,5})([hdw])$/.exec(said) ?? [];
   const date = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/;
   const at =
@@ -100,6 +101,6 @@ export function expiryOf(said: string, now: number): string {
   throw new CliError(
     'UsageInvalid',
     `${JSON.stringify(said)} is no moment to come.`,
-    'Say --expires 90d (h, d, w), or a date: 2027-03-31, 2027-03-31T18:00:00Z.',
+    `Say ${option} 90d (h, d, w), or a date: 2027-03-31, 2027-03-31T18:00:00Z.`,
   );
 }

@@ -3,7 +3,7 @@ import { paragraphOf, type Policy } from '@strideiq/core';
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { CliError } from '../errors.ts';
-import { expiryOf } from '../keys/create.ts';
+import { momentToCome } from '../keys/create.ts';
 import { databaseName, findDatabase } from '../names/find-database.ts';
 import type { Command } from '../run-command.ts';
 import { durationOf, lineOf, rulesOf } from './rules.ts';
@@ -50,7 +50,7 @@ export async function pausePolicy(
   reference: string,
   { until, reason }: { until: string; reason: string },
 ): Promise<number> {
-  const ends = expiryOf(until, command.now());
+  const ends = momentToCome('--until', until, command.now());
   return change(command, reference, (policy) => {
     policy.pause = { reason, until: ends };
   });
