@@ -415,6 +415,16 @@ describe('drift', () => {
     expect(readdirSync(bucket).filter((name) => name.endsWith('.partial'))).toEqual([]);
   });
 
+  test('where uploads may not be listed, what is gone is told all the same', async () => {
+    const [gone] = await nights(1);
+    rmSync(join(bucket, gone?.objectName ?? ''));
+    store.unfinished = () => {
+      throw new StorageError('AccessDenied', 'The store refuses to list uploads.', 'Allow it.');
+    };
+    expect(await look()).toMatchObject({ waits: expect.stringContaining('refuses to list uploads') as string });
+    expect(found()).toContainEqual(['missing', gone?.objectName]);
+  });
+
   test('of a database that is gone from the catalog’s files nothing is looked at, and a bucket without credentials is said', async () => {
     gateway.catalog.update(databases).set({ declared: false }).run();
     const without = new BucketKeeper({ ...gateway, openOwnStore: async () => Promise.resolve(undefined) });

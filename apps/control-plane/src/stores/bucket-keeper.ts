@@ -193,10 +193,11 @@ export class BucketKeeper {
       return { objects: new Map(), drift, isOwn: false };
     }
     const objects = await listingOf(opened, signal);
-    await this.#endUnfinished(row, opened, signal);
     const seen = { storeId: row.id, before, listing: objects, now: now() };
     const drift = driftIn(seen);
     catalog.transaction((tx) => recordDrift(tx, { ...seen, found: drift }), { behavior: 'immediate' });
+    // What was found is written down by now: who may not list uploads learns of drift all the same.
+    await this.#endUnfinished(row, opened, signal);
     return { objects, drift, isOwn: true };
   }
 
