@@ -1,7 +1,10 @@
+import Database from 'better-sqlite3';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DatabaseInUse, DatabaseNewer, openDatabase, whileClosed } from './open-database.ts';
 
@@ -73,26 +76,40 @@ test('a process that has the database open is not robbed of it by a migration', 
     });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
   await new Promise((resolve) => child.stdout.once('data', resolve));
-  const other = spawn(
-    process.execPath,
-    [
-      '--input-type=module',
-      '-e',
-      `import { openDatabase } from ${JSON.stringify(join(import.meta.dirname, 'open-database.ts'))};
-       process.stdout.write('begun');
-       const db = openDatabase({ file: ${JSON.stringify(join(directory, 'a.db'))}, schema: {}, migrationsFolder: ${JSON.stringify(v2)} });
-       process.stdout.write(JSON.stringify(db.$client.prepare('SELECT id FROM parent').all()));`,
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  let said = '';
-  other.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const ended = new Promise((resolve) => other.once('exit', resolve));
-  await new Promise((resolve) => other.stdout.once('data', resolve));
+  const other = openElsewhere(v2);
+  await other.begun;
   child.stdin.write('go');
-  await ended;
-  expect(said).toBe('begun[{"id":7}]');
+  expect(await other.ended).toBe('begun[{"id":7}]');
 });
+
+test('a first start goes on once another process has made the database, though that one has it open', async () => {
+  const v1 = migrations('v1', [first]);
+  const made = openDatabase({ file: join(directory, 'elsewhere.db'), schema: {}, migrationsFolder: v1 });
+  made.$client.exec('INSERT INTO parent VALUES (7)');
+  made.$client.close();
+  // As the other process holds it while it makes the database, and for as long as it runs.
+  const lock = new Database(join(directory, 'migration.lock'));
+  lock.exec('BEGIN; SELECT count(*) FROM sqlite_master');
+  const second = openElsewhere(v1);
+  await second.begun;
+  // So that it has found none; where it is slower, it finds the one that is there by then.
+  await delay(500);
+  renameSync(join(directory, 'elsewhere.db'), join(directory, 'a.db'));
+  expect(await second.ended).toBe('begun[{"id":7}]');
+  lock.close();
+});
+
+/** Another process that opens the same database, and says what it has found in it. */
+function openElsewhere(migrationsFolder: string): { begun: Promise<void>; ended: Promise<string> } {
+  const program = `
+    import { openDatabase } from ${JSON.stringify(join(import.meta.dirname, 'open-database.ts'))};
+    process.stdout.write('begun');
+    const db = openDatabase({ file: ${JSON.stringify(join(directory, 'a.db'))}, schema: {}, migrationsFolder: ${JSON.stringify(migrationsFolder)} });
+    process.stdout.write(JSON.stringify(db.$client.prepare('SELECT id FROM parent').all()));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const begun = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+  return { begun, ended: Promise.all([text(child.stdout), text(child.stderr)]).then((said) => said.join('')) };
+}
 
 test('its files are touched only while no process has it open', () => {
   const database = open(migrations('v1', [first]));

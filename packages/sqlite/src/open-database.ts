@@ -20,6 +20,9 @@ export interface OpenOptions<Schema extends Record<string, unknown>> {
 /** How long an opening waits for another process that migrates, and a migration for those that have the database open. */
 const lockTimeoutMs = 60_000;
 
+/** How long one try of a migration to be alone takes: whoever has the database open may be the one that migrated it. */
+const tryAloneMs = 250;
+
 /**
  * Opens a database, making and migrating it where needed. WAL and synchronous=FULL: what was written is there after a
  * power cut. Several processes of one version may have it open at a time.
@@ -33,7 +36,7 @@ export function openDatabase<Schema extends Record<string, unknown>>({
 }: OpenOptions<Schema>): SqliteDatabase<Schema> {
   const lock = new Database(lockFileOf(file), { timeout: lockTimeoutMs });
   try {
-    while (isBehind(file, migrationsFolder)) alone(lock, () => migrateOnCopy(file, migrationsFolder));
+    migrateWhereBehind(lock, file, migrationsFolder);
     // Held for as long as the database is open: whoever writes to it would write to a file that a migration replaced.
     lock.exec('BEGIN');
     lock.prepare('SELECT count(*) FROM sqlite_master').get();
@@ -51,6 +54,24 @@ export function openDatabase<Schema extends Record<string, unknown>>({
     lock.close();
     throw error;
   }
+}
+
+/**
+ * Of several processes that find it behind at the same time one migrates it. The others find it migrated, though that one
+ * has it open by then, and for as long as it runs.
+ * @throws DatabaseInUse
+ */
+function migrateWhereBehind(lock: Database.Database, file: string, migrationsFolder: string): void {
+  const until = performance.now() + lockTimeoutMs;
+  while (isBehind(file, migrationsFolder)) {
+    lock.pragma(`busy_timeout = ${tryAloneMs}`);
+    try {
+      alone(lock, () => migrateOnCopy(file, migrationsFolder));
+    } catch (error) {
+      if (!(error instanceof DatabaseInUse) || performance.now() >= until) throw error;
+    }
+  }
+  lock.pragma(`busy_timeout = ${lockTimeoutMs}`);
 }
 
 /**
