@@ -1,3 +1,4 @@
+export * from './alerts/rules.ts';
 export * from './before.ts';
 export * from './cron-line.ts';
 export * from './drift.ts';

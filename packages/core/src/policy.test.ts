@@ -11,7 +11,25 @@ test('what is left out has its usual value', () => {
     verify: { afterBackup: true, schedule: '30 5 * * 0' },
     drill: {},
     retention: {},
+    objectives: {
+      databaseCorruption: { rpoMs: 86_400_000, rtoMs: 3_600_000 },
+      infrastructureFailure: { rpoMs: 86_400_000, rtoMs: 14_400_000 },
+      dataDeletion: { rpoMs: 86_400_000, rtoMs: 1_800_000 },
+    },
+    alerts: {
+      smallerThan: 0.5,
+      leastBytes: 1,
+      rowsLost: 0.5,
+      longerThan: 3,
+      diskFreeBytes: 10_000_000_000,
+      off: [],
+    },
   });
+});
+
+test('a rule that there is not cannot be turned off', () => {
+  const policy = policySchema.parse({ alerts: { off: ['noBackup', 'noBackups'] } });
+  expect(policyProblems(policy, [])).toEqual([expect.stringContaining('"noBackups"')]);
 });
 
 test('a line by itself is for all stores, by itself or among others', () => {

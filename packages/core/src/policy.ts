@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { alertRules, ruleNames } from './alerts/rules.ts';
 import { cronSchema, timeZoneSchema } from './cron-line.ts';
 import { retentionRulesSchema, type RetentionRules } from './retention.ts';
 
@@ -20,7 +21,68 @@ const scheduleSchema = z
   .default([])
   .describe(scheduleWords);
 
+/** Null: none, and nobody is told. */
+const objective = (rtoMs: number) =>
+  z
+    .strictObject({
+      rpoMs: duration(366 * dayMs)
+        .min(60_000)
+        .nullable()
+        .default(dayMs)
+        .describe('Data of so long may be lost at most. Null: no objective.'),
+      rtoMs: duration(366 * dayMs)
+        .min(1000)
+        .nullable()
+        .default(rtoMs)
+        .describe('A restore may take so long at most. Null: no objective.'),
+    })
+    .prefault({});
+
+const hourMs = 3_600_000;
+
+/** What a database has to be saved from, each with objectives of its own; the usual ones are the runbook's. */
+const objectivesSchema = z
+  .strictObject({
+    databaseCorruption: objective(hourMs),
+    infrastructureFailure: objective(4 * hourMs),
+    dataDeletion: objective(hourMs / 2),
+  })
+  .prefault({})
+  .describe('Objectives by scenario: how much may be lost, and how long a restore may take.');
+export type Objectives = z.output<typeof objectivesSchema>;
+export type Scenario = keyof Objectives;
+export type Objective = Objectives[Scenario];
+
+const share = () => z.number().min(0).max(1);
+
+/** From when on somebody is told. */
+const alertsSchema = z
+  .strictObject({
+    smallerThan: share()
+      .default(0.5)
+      .describe('A backup below this share of the median of the last good ones is small.'),
+    leastBytes: z.int().min(0).default(1).describe('A backup of fewer bytes is small, whatever was before.'),
+    rowsLost: share().default(0.5).describe('A table that loses more than this share of its rows between backups.'),
+    longerThan: z
+      .number()
+      .min(1)
+      .max(1000)
+      .default(3)
+      .describe('A run that takes more than so many times the median of the last good ones is long.'),
+    diskFreeBytes: z
+      .int()
+      .min(0)
+      .default(10_000_000_000)
+      .describe('A directory on a disk with less room is short of it.'),
+    off: z.array(z.string().max(100)).max(100).default([]).describe('Rules that nobody is told of for this database.'),
+  })
+  .prefault({})
+  .describe('From when on alerts are raised.');
+export type AlertThresholds = z.output<typeof alertsSchema>;
+
 const rest = {
+  objectives: objectivesSchema,
+  alerts: alertsSchema,
   timezone: timeZoneSchema.default('UTC').describe('IANA time zone of all its cron lines.'),
   jitterMs: duration(dayMs).default(0).describe('A backup starts up to this much later, by chance.'),
   catchUp: z
@@ -62,7 +124,7 @@ const rest = {
 };
 
 /**
- * Schedule and retention of one database. Kept by the control plane where there is one, else as the host's file says;
+ * Schedule, retention, objectives and thresholds of one database. Kept by the control plane where there is one, else as the host's file says;
  * everything that is left out has its usual value, so that each policy is whole.
  */
 export const policySchema = z.strictObject({ schedule: scheduleSchema, ...rest }).meta({ id: 'Policy' });
@@ -101,7 +163,7 @@ export function fittedPolicy(policy: Policy, stores: readonly string[]): Policy 
  * What does not fit the database that a policy is for: each a sentence, none where all fits.
  * @param stores names of the database's own stores
  */
-export function policyProblems({ schedule, retention }: Policy, stores: readonly string[]): string[] {
+export function policyProblems({ schedule, retention, alerts }: Policy, stores: readonly string[]): string[] {
   const has = stores.length === 0 ? 'it has none' : `it has ${stores.join(', ')}`;
   const missing = (where: string, name: string) =>
     stores.includes(name) ? [] : [`${where} names the store ${JSON.stringify(name)}, and ${has}.`];
@@ -115,5 +177,8 @@ export function policyProblems({ schedule, retention }: Policy, stores: readonly
       named.flatMap((name) => missing(`The schedule ${JSON.stringify(cron)}`, name)),
     ),
     ...Object.keys(retention).flatMap((name) => missing('Retention', name)),
+    ...alerts.off
+      .filter((name) => !Object.hasOwn(alertRules, name))
+      .map((name) => `Alerts turn off ${JSON.stringify(name)}, and no rule is called so: ${ruleNames.join(', ')}.`),
   ];
 }

@@ -3,6 +3,7 @@ import { cronSchema, retentionRulesSchema, timeZoneSchema } from '@strideiq/core
 import { z } from 'zod';
 import { longestTimerMs } from '../longest-timer.ts';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
+import { alertsSchema, objectivesSchema } from './objectives.ts';
 import { commandSchema } from './values.ts';
 
 /** Everything that can be asked of an agent from outside (architecture.md, "Identity, time and order"). */
@@ -247,6 +248,10 @@ export const databaseSchema = z
       .record(z.string(), retentionRulesSchema)
       .default({})
       .describe('What is kept, by the name of the store. A backup is kept if any of the rules keeps it.'),
+    objectives: objectivesSchema.describe(
+      'How much may be lost, and how long a restore may take, by scenario. Left out: 24 hours each, and 1 h, 4 h and 30 min.',
+    ),
+    alerts: alertsSchema.describe('From when on the control plane raises alerts about this database.'),
     dump: dumpSchema.prefault({}).describe('How the dump is made.'),
     hooks: hooksSchema.prefault({}).describe('Commands of this host around restores. They never arrive from outside.'),
     verify: verifySchema.prefault({}).describe('When `run` reads copies back by itself.'),

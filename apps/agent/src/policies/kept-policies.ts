@@ -162,7 +162,10 @@ function tell(taken: TakenPolicies, name: string, before: InForce | undefined, {
 export function policyOf(database: DatabaseConfiguration): Policy {
   const { schedule, timezone, jitterMs, catchUp, catchUpLimitMs, runLimitMs, pause, verify, drill, retention } =
     database;
+  const { objectives, alerts } = database;
   return {
+    objectives,
+    alerts,
     schedule: schedule.map(({ cron, stores }) => (stores ? { cron, stores: [...stores] } : { cron })),
     timezone,
     jitterMs,
