@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fixedNames } from '@strideiq/core';
 import { waitFor, type PostgresCluster, type S3Keys, type S3Server } from '@strideiq/testkit';
 import { programFile } from './programs.ts';
 
@@ -202,6 +203,13 @@ export class AgentHost {
   /** Names in the directory store, sorted; hidden ones too. */
   files(): string[] {
     return readdirSync(this.backupDirectory).toSorted();
+  }
+
+  /** Removes the backups, and leaves what says whose they are: without it the directory looks like one that is not mounted. */
+  clearBackups(): void {
+    for (const file of this.files()) {
+      if (file !== fixedNames.owner) rmSync(join(this.backupDirectory, file), { recursive: true, force: true });
+    }
   }
 
   path(name: string): string {

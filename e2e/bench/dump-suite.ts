@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { AgentHost } from '../agent-host.ts';
 import { ourDumps, type OurRun } from './our-runs.ts';
 import { runRounds, type Contender, type Result, type Sample } from './rounds.ts';
@@ -53,7 +51,7 @@ function ourDump(stage: Stage, host: AgentHost, { name, byZlib = false }: OurRun
       const { measured, said } = await stage.agent(host, ['backup'], { byZlib });
       const made = said as Made;
       assertCompressor(made, byZlib);
-      for (const file of host.files()) rmSync(join(host.backupDirectory, file), { recursive: true, force: true });
+      host.clearBackups();
       return { ...measured, bytes: made.bytes };
     },
   };

@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { hostOptions, type Made } from './dump-suite.ts';
 import type { Stage } from './stage.ts';
 import { dumpTools, gzip6, psql, restoreTools } from './stock-tools.ts';
@@ -58,6 +56,6 @@ async function benchSize(stage: Stage, database: string, scaleMb: number): Promi
     };
   } finally {
     await stage.cluster.dropDatabase(into);
-    for (const file of host.files()) rmSync(join(host.backupDirectory, file), { recursive: true, force: true });
+    host.clearBackups();
   }
 }

@@ -1,6 +1,4 @@
 import { DeleteObjectsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { S3Server } from '@strideiq/testkit';
 import { hostOptions, withTools, type Made } from './dump-suite.ts';
 import { level1, level4, ourDumps, type OurRun } from './our-runs.ts';
@@ -50,7 +48,7 @@ function ourUpload(stage: Stage, database: string, ours: OurRun, server?: S3Serv
     name: s3 ? toS3(ours.name) : toDirectory(ours.name),
     run: async () => {
       const { measured, said } = await stage.agent(host, ['backup']);
-      for (const file of host.files()) rmSync(join(host.backupDirectory, file), { recursive: true, force: true });
+      host.clearBackups();
       return { ...measured, bytes: (said as Made).bytes };
     },
   };

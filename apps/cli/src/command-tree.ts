@@ -3,11 +3,14 @@ import { contexts } from './access/contexts.ts';
 import { login } from './access/login.ts';
 import { logout } from './access/logout.ts';
 import { agents } from './agents/list.ts';
+import { acknowledgeAlert, silenceAlert, unsilenceAlert } from './alerts/change.ts';
+import { alerts } from './alerts/list.ts';
 import { audit } from './audit/audit.ts';
 import { backup } from './backups/backup.ts';
 import { backups } from './backups/list.ts';
 import { pin, unpin } from './backups/pin.ts';
 import { verify } from './backups/verify.ts';
+import { channels, deliveries, testChannel } from './channels/channels.ts';
 import { completion, shells } from './completion/completion.ts';
 import { databases } from './databases/list.ts';
 import { drift } from './drift/drift.ts';
@@ -17,6 +20,7 @@ import { drill } from './drills/drill.ts';
 import { createKey } from './keys/create.ts';
 import { listKeys } from './keys/list.ts';
 import { revokeKey } from './keys/revoke.ts';
+import { objectives } from './objectives/objectives.ts';
 import { pausePolicy, resumePolicy, setPolicy } from './policies/change.ts';
 import { policyHistory, showPolicy } from './policies/show.ts';
 import { restore } from './restores/restore.ts';
@@ -41,6 +45,7 @@ export function addCommands(program: CommanderCommand, handlers: Handlers): void
   addLists(program, handlers);
   addWork(program, handlers);
   addKeeping(program, handlers);
+  addAlerts(program, handlers);
   addAdministration(program, handlers);
   json(program.command('completion').description('print the completion script of a shell'))
     .addArgument(new Argument('<shell>', 'the shell').choices(shells))
@@ -211,6 +216,48 @@ function addKeeping(program: CommanderCommand, { asking }: Handlers): void {
   connected(program.command('drift <database>').description('show how what its stores hold differs from the catalog'))
     .option('--look', 'compare its buckets now')
     .action(async (database: string, options) => asking(options, async (command) => drift(command, database, options)));
+}
+
+/** What is wrong, and who is told of it. */
+function addAlerts(program: CommanderCommand, { asking }: Handlers): void {
+  const group = program.command('alerts').description('what is wrong: show, acknowledge, silence').exitOverride();
+  paged(connected(group.command('list', { isDefault: true }).description('list what is wrong, the newest first')))
+    .option('--history', 'what is over, too')
+    .option('--environment <name>', 'only those of this environment')
+    .option('--database <database>', 'only those of this database')
+    .action(async (options) => asking(options, async (command) => alerts(command, limited(options))));
+  const note = ['--note <text>', 'for whoever looks at it next'] as const;
+  connected(group.command('acknowledge <alert>').description('take it on: nobody is reminded of it any more'))
+    .option(...note)
+    .action(async (alert: string, options) =>
+      asking(options, async (command) => acknowledgeAlert(command, alert, options)),
+    );
+  connected(group.command('silence <alert>').description('tell nobody of it before a moment'))
+    .requiredOption('--until <when>', '12h, 3d, or a date')
+    .option(...note)
+    .action(async (alert: string, options) =>
+      asking(options, async (command) => silenceAlert(command, alert, options)),
+    );
+  connected(group.command('unsilence <alert>').description('tell of it again')).action(async (alert: string, options) =>
+    asking(options, async (command) => unsilenceAlert(command, alert)),
+  );
+  connected(program.command('objectives <database>').description('show RPO and RTO beside what was measured'))
+    .option('--days <count>', 'how far back', countOf, 90)
+    .action(async (database: string, options) =>
+      asking(options, async (command) => objectives(command, database, options)),
+    );
+  const told = program.command('channels').description('where alerts are told: show, test').exitOverride();
+  connected(told.command('list', { isDefault: true }).description('list the channels, and whether they work')).action(
+    async (options) => asking(options, channels),
+  );
+  connected(told.command('test <channel>').description('send a message there, and say whether it arrived')).action(
+    async (channel: string, options) => asking(options, async (command) => testChannel(command, channel)),
+  );
+  paged(
+    connected(told.command('deliveries <channel>').description('list the messages to it, the newest first')),
+  ).action(async (channel: string, options) =>
+    asking(options, async (command) => deliveries(command, channel, limited(options))),
+  );
 }
 
 function addAdministration(program: CommanderCommand, { asking }: Handlers): void {

@@ -1,9 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { setTimeout as delay } from 'node:timers/promises';
+import { X509Certificate } from 'node:crypto';
 import { AgentConnections } from './agents/agent-connections.ts';
 import { AgentGateway } from './agents/agent-gateway.ts';
 import type { ApiParts } from './api/context.ts';
 import { Followers } from './api/followers.ts';
+import { AlertKeeper } from './alerts/alert-keeper.ts';
+import { openChannel } from './channels/open-channel.ts';
 import { openCatalog, type Catalog } from './catalog/open-catalog.ts';
 import { ServerLock } from './catalog/server-lock.ts';
 import type { ControlPlaneConfiguration } from './configuration/index.ts';
@@ -40,6 +43,7 @@ interface Built {
   parts: ApiParts;
   sweeper: Sweeper;
   buckets: BucketKeeper;
+  alerts: AlertKeeper;
   ownStores: OwnStores;
   stopping: AbortController;
   adminKeyFile: string | undefined;
@@ -99,7 +103,7 @@ export class ControlPlane {
     catalog: Catalog,
     tls: { cert: string; key: string } | undefined,
   ): Promise<Built> {
-    const { dataDir, logLevel, rateLimit, stores, trustedProxies } = configuration;
+    const { dataDir, logLevel, rateLimit, stores, trustedProxies, publicUrl } = configuration;
     const secrets = new Set<string>();
     const log = openLog({
       level: logLevel,
@@ -116,6 +120,13 @@ export class ControlPlane {
     const shared = { ...base, presigns: new PresignRequests(base) };
     const gateway = new AgentGateway({ ...shared, sourceUrls: new SourceUrls(shared) });
     const buckets = new BucketKeeper(shared);
+    const channels = new Map(
+      Object.entries(configuration.channels).map(([name, said]) => [
+        name,
+        openChannel(name, said, { env, secrets, now, allowPlainText: configuration.allowPlainText }),
+      ]),
+    );
+    const alerts = new AlertKeeper({ ...shared, channels, publicUrl, certificate: certificateOf(configuration, tls) });
     const parts: ApiParts = {
       catalog,
       now,
@@ -126,6 +137,8 @@ export class ControlPlane {
       enrolment: new Enrolment(shared),
       work: new WorkRequests(shared),
       buckets,
+      channels,
+      publicUrl,
       liveRuns,
       followers: new Followers(),
       stopping: stopping.signal,
@@ -139,7 +152,7 @@ export class ControlPlane {
       ...(tls === undefined ? {} : { tls }),
     });
     const sweeper = new Sweeper(shared);
-    return { app, parts, sweeper, buckets, ownStores, stopping, adminKeyFile };
+    return { app, parts, sweeper, buckets, alerts, ownStores, stopping, adminKeyFile };
   }
 
   /**
@@ -154,6 +167,7 @@ export class ControlPlane {
       const url = await this.app.listen({ ...listen, listenTextResolver });
       this.#built.sweeper.start();
       this.#built.buckets.start();
+      this.#built.alerts.start();
       return url;
     } catch (cause) {
       throw listenFailed(listen, cause as NodeJS.ErrnoException);
@@ -162,14 +176,14 @@ export class ControlPlane {
 
   /** Ends listeners, agents' connections and streams, and then the catalog. Requests under way come to their end. */
   async close(): Promise<void> {
-    const { app, parts, sweeper, buckets, ownStores, stopping } = this.#built;
+    const { app, parts, sweeper, buckets, alerts, ownStores, stopping } = this.#built;
     stopping.abort();
     sweeper.stop();
-    const bucketsDone = buckets.stop();
+    const stopped = Promise.all([buckets.stop(), alerts.stop()]);
     const timer = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
     try {
       await app.close();
-      await Promise.race([bucketsDone, delay(stopWithinMs, undefined, { ref: false })]);
+      await Promise.race([stopped, delay(stopWithinMs, undefined, { ref: false })]);
     } finally {
       clearTimeout(timer);
       ownStores.close();
@@ -177,6 +191,15 @@ export class ControlPlane {
       this.#lock.release();
     }
   }
+}
+
+/** What agents and people know this control plane by. */
+function certificateOf(
+  { tls }: ControlPlaneConfiguration,
+  pems: { cert: string } | undefined,
+): { file: string; validTo: number } | undefined {
+  if (!tls || !pems) return undefined;
+  return { file: tls.certFile, validTo: new X509Certificate(pems.cert).validToDate.getTime() };
 }
 
 function listenFailed({ host, port }: { host: string; port: number }, cause: NodeJS.ErrnoException): ControlPlaneError {

@@ -25,6 +25,9 @@ export const statusOfCode = {
   BackupNotRestorable: 409,
   CopyUnreachable: 409,
   TargetAmbiguous: 400,
+  // alerts
+  AlertOver: 409,
+  ChannelFailed: 502,
   // agents
   TokenInvalid: 401,
   EnvironmentMismatch: 409,

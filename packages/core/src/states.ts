@@ -136,3 +136,13 @@ export const alertStates = new States<AlertState>('alert', 'open', {
   silenced: ['open', 'acknowledged', 'resolved'],
   resolved: [],
 });
+
+export type NoticeState = 'waiting' | 'sent' | 'failed' | 'superseded';
+
+/** `failed`: it is not tried any more. `superseded`: a newer one tells it too. */
+export const noticeStates = new States<NoticeState>('notice', 'waiting', {
+  waiting: ['sent', 'failed', 'superseded'],
+  sent: [],
+  failed: [],
+  superseded: [],
+});

@@ -10,6 +10,8 @@ export const databaseFactsSchema = z.object({
   error: z.string().max(mostTextLength).optional(),
   serverVersion: z.string().max(200).optional(),
   pgDumpVersion: z.string().max(200).optional(),
+  /** Why none of the host's pg_dump can dump it. */
+  pgDumpProblem: z.string().max(mostTextLength).optional(),
   sizeBytes: z.number().nonnegative().optional(),
   /** Version of the control plane's policy that the agent works by; left out: it works by the file. */
   policyVersion: z.int().positive().optional(),

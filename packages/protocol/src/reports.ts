@@ -1,4 +1,4 @@
-import { driftKinds, idSchema } from '@strideiq/core';
+import { backupComparisonSchema, driftKinds, idSchema } from '@strideiq/core';
 import { z } from 'zod';
 import { mostBatchReports, mostReportedDrift, mostTextLength } from './limits.ts';
 
@@ -54,6 +54,8 @@ export const reportedBackupSchema = z.object({
   hasPrivileges: z.boolean(),
   /** Made just before its database was to be replaced: it is nobody's latest. */
   safety: z.boolean().optional(),
+  /** With the one that this host made before it; left out: nobody compared them. */
+  comparison: backupComparisonSchema.optional(),
   copies: z.array(reportedCopySchema).max(50),
 });
 export type ReportedBackup = z.infer<typeof reportedBackupSchema>;

@@ -1,5 +1,5 @@
 export { confirmName } from './confirm.ts';
-export { durationText } from './duration.ts';
+export { durationText } from '@strideiq/core';
 export { Output, type OutputOptions } from './output.ts';
 export { parseArguments } from './parse-arguments.ts';
 export { ProgressLine, type ProgressStep } from './progress-line.ts';

@@ -1,5 +1,5 @@
 import { TimeLeft } from '@strideiq/core';
-import { durationText } from './duration.ts';
+import { durationText } from '@strideiq/core';
 import { fitting, printable } from './text.ts';
 
 /** One look at long work. */

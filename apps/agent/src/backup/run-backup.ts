@@ -1,4 +1,4 @@
-import { newId, paragraphOf, signDocument, type BackupNames, type Manifest } from '@strideiq/core';
+import { newId, paragraphOf, shapeOf, signDocument, type BackupNames, type Manifest } from '@strideiq/core';
 import { writeDump, type DumpResult } from '@strideiq/dump';
 import { AgentError } from '../errors.ts';
 import { readContents } from '../inventory/read-contents.ts';
@@ -317,7 +317,13 @@ class BackupRun {
       privileges: sealed.privileges ?? null,
       globals: sealed.globals ?? null,
     };
-    this.#deps.journal.seal(seal, sealedBackupOf(manifest, manifestSha256));
+    const sealedBackup = sealedBackupOf(manifest, manifestSha256);
+    // One that is made before its database is replaced is no step in the life of that database.
+    if (manifest.safety === true) return this.#deps.journal.seal(seal, sealedBackup);
+    const { journal } = this.#deps;
+    const [{ databaseId }, shape] = [manifest, shapeOf(manifest)];
+    const comparison = journal.shapes.compare(databaseId, shape);
+    journal.seal(seal, comparison ? { ...sealedBackup, comparison } : sealedBackup, { databaseId, shape });
   }
 
   #manifest(

@@ -1,4 +1,4 @@
-import { codeOf, paragraphOf, runStates, type RunState } from '@strideiq/core';
+import { codeOf, paragraphOf, runStates, type BackupShape, type RunState } from '@strideiq/core';
 import type { LogReport, ReportBodies } from '@strideiq/protocol';
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
@@ -12,6 +12,7 @@ import { PolicyBook } from './policy-book.ts';
 import { thisProcess } from './process-identity.ts';
 import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
+import { ShapeBook } from './shape-book.ts';
 import { SurveyBook } from './survey-book.ts';
 import {
   findings,
@@ -71,6 +72,7 @@ export class Journal {
   readonly policies: PolicyBook;
   readonly surveys: SurveyBook;
   readonly foundDatabases: FoundBook;
+  readonly shapes: ShapeBook;
 
   /** @param secrets what no report may hold; may grow */
   constructor(db: JournalDatabase, now: () => number, secrets: ReadonlySet<string> = new Set()) {
@@ -84,6 +86,7 @@ export class Journal {
     this.policies = new PolicyBook(db);
     this.surveys = new SurveyBook(db, this.outbox);
     this.foundDatabases = new FoundBook(db);
+    this.shapes = new ShapeBook(db);
   }
 
   /**
@@ -145,11 +148,15 @@ export class Journal {
     });
   }
 
-  /** Keeps what is needed to finish, and to tell of, a backup whose process dies between its last byte and its manifest. */
-  seal(seal: Seal, sealed: SealedBackup): void {
+  /**
+   * Keeps what is needed to finish, and to tell of, a backup whose process dies between its last byte and its manifest.
+   * @param shape what the next backup is compared with; left out: with an earlier one
+   */
+  seal(seal: Seal, sealed: SealedBackup, shape?: { databaseId: string; shape: BackupShape }): void {
     this.#alone(() => {
       this.#db.insert(seals).values(seal).run();
       this.describe(seal.runId, { sealed });
+      if (shape) this.shapes.keep(seal.runId, shape.databaseId, shape.shape);
     });
   }
 
@@ -170,6 +177,7 @@ export class Journal {
         .where(eq(runs.id, runId))
         .run();
       this.#db.update(seals).set({ manifest: '', privileges: null, globals: null }).where(eq(seals.runId, runId)).run();
+      this.shapes.ended(run, to === 'succeeded');
       this.#report(runId);
     });
   }

@@ -151,6 +151,20 @@ export const seals = sqliteTable('seals', {
   globals: blob('globals', { mode: 'buffer' }),
 });
 
+/** What backups are made of, for the next one of their database to be compared with: of the last good one, and of one under way. */
+export const shapes = sqliteTable(
+  'shapes',
+  {
+    runId: text('run_id')
+      .primaryKey()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    databaseId: text('database_id').notNull(),
+    /** JSON, gzipped. */
+    shape: blob('shape', { mode: 'buffer' }).notNull(),
+  },
+  (table) => [index('shapes_by_database').on(table.databaseId)],
+);
+
 /** Databases that were found on a server whose entry in the host's file says `include: all`. */
 export const foundDatabases = sqliteTable(
   'found_databases',

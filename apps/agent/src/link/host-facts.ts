@@ -127,17 +127,16 @@ export class HostFacts {
 async function databaseFacts(
   host: Host,
   database: DatabaseConfiguration,
-): Promise<Pick<DatabaseFacts, 'serverVersion' | 'sizeBytes' | 'pgDumpVersion'>> {
+): Promise<Pick<DatabaseFacts, 'serverVersion' | 'sizeBytes' | 'pgDumpVersion' | 'pgDumpProblem'>> {
   const endpoint = await host.endpointOf(database);
   const connection = await connect(endpoint, { applicationName: 'strideiq-facts' });
   try {
     const facts = await answered(connection, readServerFacts(connection));
-    const tool = await findTool('pg_dump', endpoint, facts.major, database.dump.pgDump).catch(() => undefined);
-    return {
-      serverVersion: facts.version,
-      sizeBytes: facts.databaseBytes,
-      ...(tool ? { pgDumpVersion: tool.version } : {}),
-    };
+    const tool = await findTool('pg_dump', endpoint, facts.major, database.dump.pgDump).then(
+      ({ version }) => ({ pgDumpVersion: version }),
+      (error: unknown) => ({ pgDumpProblem: paragraphOf(error).slice(0, mostTextLength).toWellFormed() }),
+    );
+    return { serverVersion: facts.version, sizeBytes: facts.databaseBytes, ...tool };
   } finally {
     await endConnection(connection);
   }

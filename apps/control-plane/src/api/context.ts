@@ -1,5 +1,6 @@
 import type { AgentConnections } from '../agents/agent-connections.ts';
 import type { Catalog } from '../catalog/open-catalog.ts';
+import type { Channel } from '../channels/open-channel.ts';
 import type { Enrolment } from '../enrolment/enrolment.ts';
 import type { AccessRefusals } from '../keys/access-refusals.ts';
 import type { ApiKeys, Asking } from '../keys/api-keys.ts';
@@ -19,6 +20,10 @@ export interface ApiParts {
   connections: AgentConnections;
   enrolment: Enrolment;
   work: WorkRequests;
+  /** Where alerts are told, by name. */
+  channels: ReadonlyMap<string, Channel>;
+  /** Where people look at it; undefined where nobody said. */
+  publicUrl: string | undefined;
   buckets: Pick<BucketKeeper, 'keep' | 'look'>;
   liveRuns: LiveRuns;
   followers: Followers;

@@ -3,7 +3,7 @@ import { newId, uploadKey } from '@strideiq/core';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { roles } from '../catalog/schema.ts';
+import { alerts, roles } from '../catalog/schema.ts';
 import { restProcedures } from '../http/rest-procedures.ts';
 import { callProcedure } from '../http/rest.ts';
 import { startControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
@@ -65,6 +65,13 @@ describe('every procedure refuses whoever may not', () => {
     const { backupId } = backup;
     const keyId = server.keys.authenticate(`Bearer ${key}`).keyId;
     const environment = 'production';
+    const alertId = newId(Date.now());
+    const about = { rule: 'noBackup', subject: `database:${databaseId}`, name: 'app', environment } as const;
+    const alert = { state: 'open', severity: 'critical', text: 'none', openedAt: 1, told: 1 } as const;
+    server.catalog
+      .insert(alerts)
+      .values({ id: alertId, ...about, ...alert })
+      .run();
     inputs = {
       'environments.list': {},
       'agents.list': { environment },
@@ -79,6 +86,14 @@ describe('every procedure refuses whoever may not', () => {
       'policies.takeFile': { databaseId },
       'retention.preview': { databaseId },
       'retention.carryOut': { databaseId, backupIds: [backupId] },
+      'objectives.report': { databaseId },
+      'alerts.list': { environment },
+      'alerts.acknowledge': { alertId },
+      'alerts.silence': { alertId, until: '2030-01-01T00:00:00Z' },
+      'alerts.unsilence': { alertId },
+      'channels.overview': {},
+      'channels.deliveries': { name: 'mail' },
+      'channels.test': { name: 'mail' },
       'drift.show': { databaseId },
       'drift.look': { databaseId },
       'backups.pin': { backupId, reason: 'an audit' },
@@ -233,7 +248,10 @@ describe('every procedure refuses whoever may not', () => {
     for (const [name, input] of Object.entries(inputs)) {
       if (procedures[name]?._def.meta.guard.scope !== 'resource' || name.endsWith('.create')) continue;
       const missing = Object.fromEntries(
-        Object.entries(input).map(([key, value]) => [key, typeof value === 'string' ? nothing : value]),
+        Object.entries(input).map(([key, value]) => [
+          key,
+          typeof value === 'string' && key !== 'until' ? nothing : value,
+        ]),
       );
       await expect(callProcedure(name, missing, contextFor(server.adminKey))).rejects.toThrow(/There is no/);
     }

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import type { Catalog } from '../catalog/open-catalog.ts';
-import { agents, backups, databases, keys, runs } from '../catalog/schema.ts';
+import { agents, alerts, backups, databases, keys, runs } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
 
 /** Which environment a thing belongs to, told by the thing itself: what procedures that are about one are guarded by. */
@@ -45,8 +45,15 @@ export function reachOfKey(catalog: Catalog, keyId: string): readonly string[] |
   return (row ?? missing('key', keyId)).names ?? 'all';
 }
 
+/** Those of the control plane itself are for whoever reaches all. @throws ControlPlaneError `NotFound` */
+export function reachOfAlert(catalog: Catalog, alertId: string): readonly string[] | 'all' {
+  const row = catalog.select({ name: alerts.environment }).from(alerts).where(eq(alerts.id, alertId)).get();
+  const { name } = row ?? missing('alert', alertId);
+  return name === null ? 'all' : [name];
+}
+
 /** @throws ControlPlaneError `NotFound` */
-export function missing(kind: 'agent' | 'database' | 'backup' | 'run' | 'key' | 'policy', id: string): never {
+export function missing(kind: 'agent' | 'alert' | 'database' | 'backup' | 'run' | 'key' | 'policy', id: string): never {
   if (kind === 'policy') {
     const cure = 'It comes with the first hello of its agent, or by POST /api/v1/databases/{databaseId}/policy.';
     throw new ControlPlaneError('NotFound', `No policy is kept of the database ${id}.`, cure);

@@ -1,6 +1,8 @@
 import { agentsRouter } from './agents.ts';
+import { alertsRouter } from './alerts.ts';
 import { auditRouter } from './audit.ts';
 import { backupsRouter } from './backups.ts';
+import { channelsRouter } from './channels.ts';
 import { databasesRouter } from './databases.ts';
 import { driftRouter } from './drift.ts';
 import { drillsRouter } from './drills.ts';
@@ -10,6 +12,7 @@ import { router } from './guarded.ts';
 import { keysRouter } from './keys.ts';
 import { reportsRouter } from './reports.ts';
 import { policiesRouter } from './policies.ts';
+import { objectivesRouter } from './objectives.ts';
 import { restoresRouter } from './restores.ts';
 import { retentionRouter } from './retention.ts';
 import { runsRouter } from './runs.ts';
@@ -25,12 +28,15 @@ export const apiRouter = router({
   databases: databasesRouter,
   policies: policiesRouter,
   retention: retentionRouter,
+  objectives: objectivesRouter,
   drift: driftRouter,
   backups: backupsRouter,
   restores: restoresRouter,
   drills: drillsRouter,
   uploads: uploadsRouter,
   runs: runsRouter,
+  alerts: alertsRouter,
+  channels: channelsRouter,
   keys: keysRouter,
   audit: auditRouter,
   enrolTokens: enrolTokensRouter,
@@ -41,11 +47,14 @@ export const apiRouter = router({
 export type ApiRouter = typeof apiRouter;
 
 export type { Agent, AgentDetail, Store } from './agent-view.ts';
+export type { ShownAlert } from './alerts.ts';
 export type { AuditEntry } from './audit.ts';
 export type { Backup, Copy } from './backup-view.ts';
+export type { Delivery, ShownChannel } from './channels.ts';
 export type { Database, DatabaseDetail } from './database-view.ts';
 export type { Environment } from './environments.ts';
 export type { Key } from './key-view.ts';
+export type { ShownScenario } from './objectives.ts';
 export type { KeptPolicy } from './policies.ts';
 export type { StoreDrift } from './drift.ts';
 export type { KeptBucket, StorePlan } from './retention.ts';

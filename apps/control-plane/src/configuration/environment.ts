@@ -11,6 +11,7 @@ export const variableOf = {
   allowPlainText: 'STRIDEIQ_ALLOW_PLAIN_TEXT',
   trustedProxies: 'STRIDEIQ_TRUSTED_PROXIES',
   logLevel: 'STRIDEIQ_LOG_LEVEL',
+  publicUrl: 'STRIDEIQ_PUBLIC_URL',
 } as const;
 type Key = keyof typeof variableOf;
 
@@ -25,6 +26,7 @@ const readText: Record<Key, (text: string) => unknown> = {
   allowPlainText: (text) => ({ true: true, '1': true, yes: true, false: false, '0': false, no: false })[text] ?? text,
   trustedProxies: (text) => text.split(',').map((each) => each.trim()),
   logLevel: (text) => text,
+  publicUrl: (text) => text,
 };
 
 /**

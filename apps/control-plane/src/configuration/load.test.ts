@@ -38,6 +38,8 @@ test('nothing said: on loopback, in the place of this user', async () => {
     logLevel: 'info',
     rateLimit: { perKey: 6000, perAddress: 600 },
     stores: [],
+    channels: {},
+    allowPlainText: false,
   });
 });
 
@@ -55,6 +57,15 @@ stores:
   - bucket: other
     endpoint: https://s3.example.com
     credentials: { accessKeyIdFile: id, secretAccessKeyFile: secret }
+publicUrl: https://backup.example.com
+channels:
+  mail:
+    type: email
+    smtp: { host: mail.example.com, user: strideiq, passwordFile: smtp.pass }
+    from: backup@example.com
+    to: [team@example.com]
+    digest: { timezone: Europe/Berlin }
+  slack: { type: slack, urlFile: slack.url, environments: [production], severity: critical }
 `;
   expect(await load(text)).toEqual({
     listen: { host: '0.0.0.0', port: 8443 },
@@ -72,6 +83,30 @@ stores:
         credentials: { accessKeyIdFile: join(directory, 'id'), secretAccessKeyFile: join(directory, 'secret') },
       },
     ],
+    allowPlainText: false,
+    publicUrl: 'https://backup.example.com',
+    channels: {
+      mail: {
+        type: 'email',
+        severity: 'warning',
+        smtp: {
+          host: 'mail.example.com',
+          port: 587,
+          tls: 'starttls',
+          user: 'strideiq',
+          passwordFile: join(directory, 'smtp.pass'),
+        },
+        from: 'backup@example.com',
+        to: ['team@example.com'],
+        digest: { schedule: '0 8 * * 1', timezone: 'Europe/Berlin' },
+      },
+      slack: {
+        type: 'slack',
+        severity: 'critical',
+        environments: ['production'],
+        urlFile: join(directory, 'slack.url'),
+      },
+    },
   });
 });
 
@@ -88,6 +123,19 @@ test('the environment has the last word, and an empty variable says nothing', as
     logLevel: 'error',
     trustedProxies: ['10.0.0.1', '10.0.0.2'],
   });
+});
+
+test.each([
+  ['{ type: slack }', 'must hold one of urlFile, urlEnv'],
+  ['{ type: slack, urlFile: a, urlEnv: B }', 'must hold one of urlFile, urlEnv'],
+  ['{ type: webhook, url: "ftp://x" }', 'Invalid URL'],
+  ['{ type: webhook, url: "https://x", template: telegram }', 'telegram needs a chatId'],
+  ['{ type: webhook, url: "https://x", template: ntfy }', 'ntfy needs a topic'],
+  ['{ type: pagerDuty, routingKeyFile: a, rules: [noBackups] }', 'noBackup'],
+  ['{ type: email, smtp: { host: m, password: x }, from: a@b.c, to: [a@b.c] }', 'password'],
+  ['{ type: pigeon }', 'type'],
+])('a channel that cannot be used is told: %s', async (channel, what) => {
+  expect((await problemsOf(`version: 1\nchannels:\n  team: ${channel}\n`)).join(' ')).toContain(what);
 });
 
 test('the example holds every key', async () => {

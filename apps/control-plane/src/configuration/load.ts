@@ -10,6 +10,7 @@ import {
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { z } from 'zod';
+import type { ChannelConfiguration } from '../channels/schema.ts';
 import { problemsTogether, type Said } from './cross-checks.ts';
 import { readEnvironment, variableOf } from './environment.ts';
 import { controlPlaneFileSchema, type ControlPlaneConfiguration, type OwnStoreConfiguration } from './schema.ts';
@@ -80,6 +81,9 @@ function resolved(said: File, env: NodeJS.ProcessEnv): ControlPlaneConfiguration
     logLevel: said.logLevel ?? 'info',
     rateLimit: said.rateLimit,
     stores: said.stores,
+    channels: said.channels,
+    ...(said.publicUrl === undefined ? {} : { publicUrl: said.publicUrl }),
+    allowPlainText: said.allowPlainText ?? false,
   };
 }
 
@@ -87,16 +91,29 @@ function pathsFrom(from: string, file: File): File {
   const paths = (['dataDir', 'tlsCert', 'tlsKey'] as const).flatMap((key) =>
     file[key] === undefined ? [] : [[key, resolve(from, file[key])]],
   );
-  return { ...file, ...Object.fromEntries(paths), stores: file.stores.map((store) => storeFrom(from, store)) };
+  return {
+    ...file,
+    ...Object.fromEntries(paths),
+    stores: file.stores.map((store) => storeFrom(from, store)),
+    channels: Object.fromEntries(Object.entries(file.channels).map(([name, said]) => [name, channelFrom(from, said)])),
+  };
 }
 
 function storeFrom(from: string, store: OwnStoreConfiguration): OwnStoreConfiguration {
-  if (store.credentials === undefined) return store;
-  const files = (['accessKeyIdFile', 'secretAccessKeyFile', 'sessionTokenFile'] as const).flatMap((key) => {
-    const file = store.credentials?.[key];
-    return file === undefined ? [] : [[key, resolve(from, file)]];
-  });
-  return { ...store, credentials: { ...store.credentials, ...Object.fromEntries(files) } };
+  return store.credentials === undefined ? store : { ...store, credentials: filesFrom(from, store.credentials) };
+}
+
+function channelFrom(from: string, said: ChannelConfiguration): ChannelConfiguration {
+  const channel = filesFrom(from, said);
+  return channel.type === 'email' ? { ...channel, smtp: filesFrom(from, channel.smtp) } : channel;
+}
+
+/** Every key that names a file is called so. */
+function filesFrom<Keys extends object>(from: string, keys: Keys): Keys {
+  const files = Object.entries(keys).flatMap(([key, value]) =>
+    key.endsWith('File') && typeof value === 'string' ? [[key, resolve(from, value)]] : [],
+  );
+  return { ...keys, ...Object.fromEntries(files) };
 }
 
 /** The system's place for root, else the user's own (XDG). */

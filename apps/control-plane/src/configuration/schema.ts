@@ -1,6 +1,7 @@
 import { s3CredentialsSchema, textSchema } from '@strideiq/configuration';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { channelsSchema, type ChannelConfiguration } from '../channels/schema.ts';
 import { listenSchema } from './listen.ts';
 
 /** A bucket that the control plane reaches itself: to look after it, and to give out URLs for what is in it. */
@@ -77,6 +78,15 @@ export const controlPlaneFileSchema = z.strictObject({
     })
     .prefault({})
     .describe('What is more is refused for the rest of the minute.'),
+  publicUrl: z
+    .url({ protocol: /^https?$/, error: 'must be a URL that begins with https:// or http://' })
+    .optional()
+    .describe(
+      'Where people find this control plane, for the links in messages. STRIDEIQ_PUBLIC_URL. Left out: no links.',
+    ),
+  channels: channelsSchema.describe(
+    'Where alerts are told, by name. Left out: nobody is told, and `strideiq alerts` shows them.',
+  ),
   stores: z
     .array(ownStoreSchema)
     .default([])
@@ -94,4 +104,9 @@ export interface ControlPlaneConfiguration {
   logLevel: 'debug' | 'info' | 'warn' | 'error';
   rateLimit: { perKey: number; perAddress: number };
   stores: readonly OwnStoreConfiguration[];
+  channels: Readonly<Record<string, ChannelConfiguration>>;
+  /** Where people find it; left out: nobody said. */
+  publicUrl?: string;
+  /** Whether secrets may cross a network in the clear. */
+  allowPlainText: boolean;
 }

@@ -5,7 +5,7 @@ import { copies, stores } from '../catalog/schema.ts';
 import type { StoreRow } from './own-stores.ts';
 
 /** What looks things up: the catalog, or a transaction of it. */
-export type CatalogReader = Pick<CatalogTransaction, 'select'>;
+export type CatalogReader = Pick<CatalogTransaction, 'select' | 'selectDistinct'>;
 
 export interface BackupCopy {
   copy: typeof copies.$inferSelect;

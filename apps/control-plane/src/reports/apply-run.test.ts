@@ -66,6 +66,7 @@ describe('a run', () => {
         hostFinishedAt: gateway.now(),
         recordedAt: gateway.now(),
         safety: false,
+        comparison: null,
       },
     ]);
     expect(copyRows().map(({ storeId, state, key }) => ({ storeId, state, key }))).toEqual(

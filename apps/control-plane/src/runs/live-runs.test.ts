@@ -30,7 +30,11 @@ test('the progress of a run is there until it ends, and written down nowhere', a
   const changes = gateway.catalog.$client.prepare('SELECT total_changes()').pluck();
   const before = changes.get();
   await link.api.progress.mutate({ runs: [progress()] });
-  expect(gateway.liveRuns.progressOf(runId)).toEqual({ ...progress(), receivedAt: gateway.now() });
+  expect(gateway.liveRuns.progressOf(runId)).toEqual({
+    ...progress(),
+    receivedAt: gateway.now(),
+    movedAt: gateway.now(),
+  });
   expect(changes.get()).toBe(before);
   await link.send(host.report('run', runBody(host, runId, 'failed')));
   expect(gateway.liveRuns.progressOf(runId)).toBeUndefined();

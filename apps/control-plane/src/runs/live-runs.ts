@@ -4,6 +4,8 @@ import type { RunProgress } from '@strideiq/protocol';
 /** How far a run is by its agent's last word. */
 export interface LiveProgress extends RunProgress {
   receivedAt: number;
+  /** When its last word was another than the one before. */
+  movedAt: number;
   /** Of its phase; undefined where nobody can tell. */
   remainingMs: number | undefined;
 }
@@ -48,7 +50,9 @@ export class LiveRuns {
     const timeLeft = this.#timeLeft.get(runId) ?? new TimeLeft();
     this.#timeLeft.set(runId, timeLeft);
     const remainingMs = timeLeft.at(phase, fraction ?? undefined, receivedAt);
-    this.#progress.set(runId, { ...progress, receivedAt, remainingMs });
+    const before = this.#progress.get(runId);
+    const movedAt = before && isSame(before, progress) ? before.movedAt : receivedAt;
+    this.#progress.set(runId, { ...progress, receivedAt, movedAt, remainingMs });
     this.changed(runId);
   }
 
@@ -63,4 +67,10 @@ export class LiveRuns {
     this.#timeLeft.delete(runId);
     this.changed(runId);
   }
+}
+
+const toldKeys = ['phase', 'fraction', 'rows', 'bytes', 'rawBytes', 'table'] as const;
+
+function isSame(before: RunProgress, after: RunProgress): boolean {
+  return toldKeys.every((key) => before[key] === after[key]);
 }

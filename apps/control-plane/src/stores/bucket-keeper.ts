@@ -92,7 +92,11 @@ export class BucketKeeper {
    * @param approval what goes also where much goes at once; left out: what goes by itself alone
    */
   async keep(databaseId: string, approval?: Approval): Promise<KeptBucket[]> {
-    return this.#inTurn(databaseId, async (store) => this.#keep(store, approval));
+    const kept = await this.#inTurn(databaseId, async (store) => this.#keep(store, approval));
+    for (const { storeId, waits = null } of kept) {
+      this.#parts.catalog.update(stores).set({ retentionWaits: waits }).where(eq(stores.id, storeId)).run();
+    }
+    return kept;
   }
 
   /** Only compares them with the catalog. */

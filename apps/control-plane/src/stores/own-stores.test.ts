@@ -17,6 +17,7 @@ function row(prefix: string, more: Partial<NonNullable<StoreRow['s3']>> = {}): S
     firstSeenAt: 0,
     declared: true,
     lookedAt: null,
+    retentionWaits: null,
   };
 }
 

@@ -27,6 +27,8 @@ export async function startControlPlane(given: Partial<ControlPlaneConfiguration
     logLevel: 'debug',
     rateLimit: { perKey: 100_000, perAddress: 100_000 },
     stores: [],
+    channels: {},
+    allowPlainText: false,
     ...given,
   };
   const logDestination = { write: (line: string) => log.push(line) };

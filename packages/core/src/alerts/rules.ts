@@ -89,7 +89,7 @@ export const alertRules = {
     'critical',
     'Run is stuck',
     'It is under way and nothing of it moves: no backup will come of it.',
-    'Cancel it (`strideiq runs cancel`), and look at what it waited for in its log.',
+    'Cancel it (`strideiq cancel RUN`), and look at what it waited for in its log.',
   ),
   agentAway: rule(
     'warning',
@@ -103,6 +103,13 @@ export const alertRules = {
     'Database not reachable',
     'The agent cannot log in: the next backup would fail.',
     'See that PostgreSQL is up and that the agent may log in: `strideiq-agent doctor`.',
+    { opensAfterMs: 10 * minuteMs, clearsAfterMs: minuteMs },
+  ),
+  storeAway: rule(
+    'critical',
+    'Store not usable',
+    'The host cannot put anything there: the next backup would not be stored in it.',
+    'See that it is mounted, or that its credentials are good: `strideiq-agent doctor`.',
     { opensAfterMs: 10 * minuteMs, clearsAfterMs: minuteMs },
   ),
   verifyFailed: rule(

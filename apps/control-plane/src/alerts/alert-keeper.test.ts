@@ -1,0 +1,361 @@
+import { backupNames, newId } from '@strideiq/core';
+import { waitFor } from '@strideiq/testkit';
+import { eq } from 'drizzle-orm';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { alerts, databases, notices } from '../catalog/schema.ts';
+import { channelsSchema } from '../channels/schema.ts';
+import { startAlertStage, type AlertStage } from '../testing/alert-stage.ts';
+import type { TestHost, TestLink } from '../testing/host.ts';
+import { startReceiver, type Receiver } from '../testing/receiver.ts';
+import { acknowledgeAlert, silenceAlert, unsilenceAlert } from './change-alert.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+let receiver: Receiver;
+let stage: AlertStage;
+let host: TestHost;
+let link: TestLink;
+beforeEach(async () => {
+  receiver = await startReceiver();
+  stage = await startAlertStage(
+    channelsSchema.parse({ team: { type: 'webhook', url: receiver.url, severity: 'info', digest: {} } }),
+  );
+  host = stage.host();
+  link = await host.connect();
+});
+afterEach(async () => {
+  await stage.stop();
+  await receiver.stop();
+});
+
+interface Told {
+  kind: string;
+  rule: string | null;
+  title: string;
+  alerts: { subject: string; text: string }[];
+  more: number;
+}
+const told = () => receiver.bodies() as unknown as Told[];
+const words = () => told().map(({ kind, rule }) => `${kind} ${rule}`);
+function alertOf(rule: string) {
+  const row = stage.rows().find((each) => each.rule === rule);
+  if (!row) throw new Error(`there is no alert ${rule}`);
+  return row;
+}
+/** Everything that was made has been sent. */
+const delivered = async () =>
+  waitFor('all messages to be delivered', async () => {
+    await stage.look();
+    return stage.catalog.select().from(notices).where(eq(notices.state, 'waiting')).all().length === 0;
+  });
+
+describe('25 hours without a backup', () => {
+  test('are told within a minute, and so is their end', async () => {
+    await stage.backedUp(link, host);
+    await stage.pass(25 * hour);
+    expect(stage.open()).not.toContain('noBackup');
+    await stage.pass(minute);
+    expect(stage.open()).toContain('noBackup');
+    await stage.pass(2 * minute);
+    await delivered();
+    expect(words()).toContain('opened noBackup');
+    const [opened] = told().filter(({ rule }) => rule === 'noBackup');
+    expect(opened).toMatchObject({ title: 'No backup: app (production)', alerts: [{ subject: 'app' }] });
+    expect(opened?.alerts[0]?.text).toContain('25 h');
+    await stage.backedUp(link, host);
+    await stage.pass(10 * minute);
+    await delivered();
+    expect(stage.open()).not.toContain('noBackup');
+    expect(words()).toContain('resolved noBackup');
+  });
+
+  test('also where the agent is away, and is told of as well', async () => {
+    await stage.backedUp(link, host);
+    await link.close();
+    await waitFor('it to be seen', () => !stage.connections.isConnected(host.agentId));
+    await stage.pass(25 * hour + minute);
+    expect(stage.open()).toEqual(expect.arrayContaining(['agentAway', 'noBackup']));
+    // What it did meanwhile counts for when it was.
+    const away = stage.clock.now;
+    stage.clock.now -= hour;
+    const snapshotAt = new Date(stage.clock.now).toISOString();
+    const report = host.report('run', {
+      runId: newId(stage.clock.now),
+      kind: 'backup',
+      databaseId: host.databaseId(),
+      state: 'succeeded',
+      startedAt: snapshotAt,
+      finishedAt: snapshotAt,
+      backup: backupOf(host, stage.clock.now),
+    });
+    stage.clock.now = away;
+    link = await host.connect();
+    await link.send(report);
+    await stage.pass(3 * minute);
+    expect(stage.open()).not.toContain('noBackup');
+    expect(stage.open()).not.toContain('agentAway');
+  });
+
+  test('also where the control plane was down when they were over', async () => {
+    await stage.backedUp(link, host);
+    await link.close();
+    await waitFor('it to be seen', () => !stage.connections.isConnected(host.agentId));
+    stage.clock.now += 40 * hour;
+    await stage.restart();
+    await stage.pass(minute);
+    expect(stage.open()).toContain('noBackup');
+    // Nobody could be there while it was down: hosts are given the time to come back.
+    expect(stage.open()).not.toContain('agentAway');
+    await stage.pass(5 * minute);
+    expect(stage.open()).toContain('agentAway');
+  });
+
+  test('also where a schedule is to blame that names no time at all', async () => {
+    host.databases = host.databases.map((each) => ({ ...each, policy: {} }));
+    await link.close();
+    link = await host.connect();
+    await stage.pass(25 * hour + minute);
+    expect(stage.open()).toContain('noBackup');
+  });
+});
+
+function backupOf({ databases: [database] }: TestHost, at: number, failed: readonly string[] = []) {
+  const { dump } = backupNames(database?.name ?? '', new Date(at));
+  return {
+    backupId: newId(at),
+    objectName: dump,
+    bytes: 1000,
+    rawBytes: 5000,
+    sha256: '0'.repeat(64),
+    manifestSha256: '1'.repeat(64),
+    rows: 42,
+    tables: 7,
+    snapshotAt: new Date(at).toISOString(),
+    serverVersion: '15.14',
+    pgDumpVersion: '15.14',
+    databaseBytes: 9000,
+    hasPrivileges: true,
+    copies: (database?.stores ?? []).map(({ storeId, name }) =>
+      failed.includes(name)
+        ? { storeId, key: dump, state: 'failed' as const, error: { code: 'StoreFailed', text: 'No route to host.' } }
+        : { storeId, key: dump, state: 'stored' as const, sizeBytes: 1000 },
+    ),
+  };
+}
+
+test('a database that its host does not name any more has no alerts', async () => {
+  await stage.pass(26 * hour);
+  expect(stage.open()).toContain('noBackup');
+  stage.catalog.update(databases).set({ declared: false }).run();
+  await stage.look();
+  expect(stage.open()).toEqual([]);
+});
+
+test('what somebody has taken on is told of no more before its end, and the note stays with it', async () => {
+  await stage.pass(25 * hour + 2 * minute);
+  const row = alertOf('noBackup');
+  acknowledgeAlert(stage, { alertId: row.id, actor: 'key-1', note: 'the host is being moved' });
+  await stage.pass(30 * hour);
+  await delivered();
+  expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup']);
+  await stage.backedUp(link, host);
+  await stage.pass(2 * hour);
+  await delivered();
+  expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup', 'resolved noBackup']);
+  expect(stage.rows().find(({ id }) => id === row.id)).toMatchObject({
+    note: 'the host is being moved',
+    acknowledgedBy: 'key-1',
+    state: 'resolved',
+  });
+  expect(() => acknowledgeAlert(stage, { alertId: row.id, actor: 'key-1', note: undefined })).toThrow(/was resolved/);
+});
+
+test('a silence is kept for its time, and ended by hand', async () => {
+  await stage.pass(25 * hour + 2 * minute);
+  const { id: alertId } = alertOf('noBackup');
+  const silence = { alertId, actor: 'key-1', note: undefined };
+  expect(() => silenceAlert(stage, { ...silence, until: stage.clock.now })).toThrow(/over already/);
+  silenceAlert(stage, { ...silence, until: stage.clock.now + 3 * day });
+  await stage.pass(day);
+  await delivered();
+  expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup']);
+  unsilenceAlert(stage, silence);
+  await stage.pass(2 * minute);
+  await delivered();
+  expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup', 'reminder noBackup']);
+});
+
+describe('a noisy night', () => {
+  test('a host that comes and goes 200 times is a handful of messages', { timeout: 120_000 }, async () => {
+    await stage.backedUp(link, host);
+    for (let times = 0; times < 200; times++) {
+      await link.close();
+      await waitFor('it to be seen', () => !stage.connections.isConnected(host.agentId));
+      await stage.pass(6 * minute, 3 * minute);
+      link = await host.connect();
+      await stage.pass(3 * minute, 3 * minute);
+    }
+    await stage.pass(8 * hour);
+    await delivered();
+    const away = told().filter(({ rule }) => rule === 'agentAway');
+    expect(away.length).toBeGreaterThan(0);
+    expect(away.length).toBeLessThanOrEqual(12);
+    expect(stage.open()).not.toContain('agentAway');
+  });
+
+  test(
+    'a bucket that is away for three hours for fifty databases is a handful of messages that can be read',
+    { timeout: 120_000 },
+    async () => {
+      const hosts = await Promise.all(
+        Array.from({ length: 50 }, async (_, at) => {
+          const each = stage.host(`host${at}`, `database_${at}`);
+          return { each, link: await each.connect() };
+        }),
+      );
+      const backUpAll = async (failed: string[]) => {
+        // In two lots, as schedules have jitter.
+        for (const { each, link } of hosts) {
+          const at = new Date(stage.clock.now).toISOString();
+          const backup = backupOf(each, stage.clock.now, failed);
+          await link.send(
+            each.report('run', {
+              runId: newId(stage.clock.now),
+              kind: 'backup',
+              databaseId: each.databaseId(),
+              state: 'succeeded',
+              startedAt: at,
+              finishedAt: at,
+              backup,
+            }),
+          );
+          await stage.pass(minute);
+        }
+        await stage.pass(10 * minute);
+      };
+      await backUpAll([]);
+      receiver.received.length = 0;
+      for (let hours = 0; hours < 3; hours++) await backUpAll(['s3']);
+      await backUpAll([]);
+      await stage.pass(2 * hour);
+      await delivered();
+      const copies = told().filter(({ rule }) => rule === 'copyFailed');
+      expect(copies.length).toBeGreaterThan(1);
+      expect(copies.length).toBeLessThanOrEqual(10);
+      expect(copies.at(-1)?.kind).toBe('resolved');
+      for (const { alerts: listed, title } of copies) {
+        expect(listed.length).toBeLessThanOrEqual(20);
+        expect(title.length).toBeLessThan(200);
+      }
+      expect(copies.some(({ more }) => more > 0)).toBe(true);
+      expect(stage.open()).not.toContain('copyFailed');
+      for (const { link } of hosts) await link.close();
+    },
+  );
+});
+
+describe('a channel that does not work', () => {
+  let other: Receiver;
+  let broken: AlertStage;
+  beforeEach(async () => {
+    other = await startReceiver();
+    broken = await startAlertStage(
+      channelsSchema.parse({
+        team: { type: 'webhook', url: receiver.url },
+        boss: { type: 'webhook', url: other.url },
+      }),
+    );
+    link = await broken.host().connect();
+    receiver.state.answer = (response) => response.writeHead(503).end('out of order');
+  });
+  afterEach(async () => {
+    await link.close();
+    await broken.stop();
+    await other.stop();
+  });
+  const rulesOf = ({ bodies }: Receiver) => bodies().map(({ kind, rule }) => `${String(kind)} ${String(rule)}`);
+  const settled = async () => {
+    // What is being sent has come to its end.
+    for (let times = 0; times < 3; times++) {
+      await broken.look();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+
+  test('is an alert on the others, and gets what it owes once it is back, as one message for each trouble', async () => {
+    await broken.pass(25 * hour + minute);
+    for (let times = 0; times < 15; times++) {
+      await broken.pass(minute);
+      await settled();
+    }
+    expect(broken.open()).toContain('channelFailed');
+    expect(rulesOf(other)).toContain('opened channelFailed');
+    expect(rulesOf(receiver)).not.toContain('opened channelFailed');
+    receiver.received.length = 0;
+    receiver.state.answer = (response) => response.end('ok');
+    for (let times = 0; times < 6; times++) {
+      await broken.pass(20 * minute);
+      await settled();
+    }
+    expect(rulesOf(receiver).filter((each) => each.endsWith('noBackup')).length).toBeLessThanOrEqual(2);
+    expect(rulesOf(receiver)).toContain('opened noBackup');
+    expect(broken.open()).not.toContain('channelFailed');
+    expect(rulesOf(other)).toContain('resolved channelFailed');
+  }, 120_000);
+
+  test('what could not be sent before the program ended is sent after its next start', async () => {
+    await broken.pass(25 * hour + 2 * minute);
+    await settled();
+    const waiting = broken.catalog.select().from(notices).where(eq(notices.channel, 'team')).all();
+    expect(waiting.map(({ state }) => state)).toContain('waiting');
+    await broken.restart();
+    receiver.received.length = 0;
+    receiver.state.answer = (response) => response.end('ok');
+    await broken.pass(10 * minute);
+    await settled();
+    expect(receiver.bodies().map(({ id }) => id)).toContain(
+      waiting.find(({ state }) => state === 'waiting')?.notice.id,
+    );
+  });
+});
+
+test('once a week there is a proof of every database', async () => {
+  await stage.look();
+  await stage.backedUp(link, host);
+  await stage.pass(7 * day);
+  await delivered();
+  const digests = receiver.bodies().filter(({ kind }) => kind === 'digest');
+  expect(digests).toHaveLength(1);
+  expect(digests[0]).toMatchObject({
+    title: expect.stringMatching(/^Backups of 1 databases: \d+ alerts are open$/) as string,
+    table: {
+      head: ['DATABASE', 'LAST BACKUP', 'LAST READ BACK', 'LAST DRILL', 'COPIES KEPT'],
+      rows: [['production/app', expect.stringContaining(' ago') as string, 'never', 'never', '1 in local, 1 in s3']],
+    },
+  });
+}, 120_000);
+
+test('there is never more than one alert of a rule and a subject, whatever else is written', () => {
+  const alert = {
+    rule: 'drift',
+    subject: 'store:1',
+    name: 's',
+    state: 'open',
+    severity: 'info',
+    text: '',
+    openedAt: 1,
+    told: 0,
+  } as const;
+  stage.catalog
+    .insert(alerts)
+    .values({ id: 'one', ...alert })
+    .run();
+  expect(() =>
+    stage.catalog
+      .insert(alerts)
+      .values({ id: 'two', ...alert })
+      .run(),
+  ).toThrow(/UNIQUE/);
+});
