@@ -7,6 +7,7 @@ import { mountAgentPaths } from './agent-paths.ts';
 import { answerErrors, answerProblem } from './errors.ts';
 import { mountFrontPage } from './front-page.ts';
 import { mountHealth } from './health.ts';
+import { mountMetrics } from './metrics.ts';
 import { limitRates, type RateLimits } from './rate-limits.ts';
 import { logRequests } from './request-log.ts';
 import { mountRest } from './rest.ts';
@@ -68,6 +69,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   readJson(app);
   mountHealth(app, parts, () => attached);
   mountFrontPage(app);
+  mountMetrics(app, parts);
   mountRest(app, parts);
   mountRunEvents(app, parts);
   mountTrpc(app, parts);
