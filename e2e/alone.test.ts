@@ -168,12 +168,27 @@ describe('a week without control plane', () => {
       connection: { host: proxy.host, port: proxy.port },
       controlPlane: server.url,
       env: clock.env,
-      more: { schedule: '0 */6 * * *', retention: { local: { days: 2 } } },
+      // What is in force is another by then.
+      more: { schedule: '0 */6 * * *', retention: { local: { days: 5 } } },
     });
     daemon = await server.enrol(host);
-    await backedUpAt(first);
+    const { detail: pinned } = await backedUpAt(first);
     await delivered();
     expectWholeHistory();
+    const { databaseId } = await server.connected(host);
+    const policy = { schedule: '0 */6 * * *', retention: { local: { days: 2 } } };
+    const changes = [
+      await server.request('POST', `/databases/${databaseId}/policy`, { body: { policy } }),
+      await server.request('POST', `/backups/${pinned.backupId}/pin`, { body: { reason: 'an audit' } }),
+    ];
+    expect(changes.map(({ status }) => status)).toEqual([200, 200]);
+    const goesBy = async () => (await server.get<{ runs: number }>(`/databases/${databaseId}/policy`)).runs === 2;
+    await waitFor('the host to go by what was changed', goesBy, within);
+    await waitFor(
+      'the pin to be known there',
+      () => journalRows<{ pins: string }>('SELECT pins FROM policies')[0]?.pins.includes('an audit'),
+      within,
+    );
     const older = join(server.directory, 'a-week-ago.db');
     await server.run('catalog', 'backup', older);
     await server.kill();
@@ -211,12 +226,15 @@ describe('a week without control plane', () => {
     });
     expect(outcomes).toEqual(expected);
     expect(new Set(backups().flatMap(({ error_code: code }) => code ?? []))).toEqual(new Set(['ServerUnreachable']));
-    // Two days back from the newest, and nothing else.
+    // Two days back from the newest, what was pinned, and nothing else.
     const kept = backups()
-      .filter(({ state, detail }) => state === 'succeeded' && (detail.dueAt ?? 0) > last - 2 * dayMs)
+      .filter(
+        ({ state, detail: { dueAt = 0, backupId } }) =>
+          state === 'succeeded' && (dueAt > last - 2 * dayMs || backupId === pinned.backupId),
+      )
       .map(({ detail }) => detail.copies?.[0]?.dumpKey);
-    expect(kept).toHaveLength(8);
-    await waitFor('retention', () => dumps().length === 8, within);
+    expect(kept).toHaveLength(9);
+    await waitFor('retention', () => dumps().length === 9, within);
     expect(dumps()).toEqual(kept);
 
     await server.start();

@@ -145,6 +145,23 @@ function backupOf({ databases: [database] }: TestHost, at: number, failed: reado
   };
 }
 
+test('what a store holds otherwise than it should is told, and so is that it is over', async () => {
+  await stage.backedUp(link, host);
+  const item = { kind: 'changed' as const, key: 'app_20260111_030000.sql.gz', text: 'It was written again.' };
+  const about = { databaseId: host.databaseId(), storeId: host.storeId() };
+  await link.send(host.report('drift', { ...about, items: [item] }));
+  await stage.pass(2 * minute);
+  await delivered();
+  expect(stage.open()).toContain('drift');
+  const [opened] = told().filter(({ rule }) => rule === 'drift');
+  expect(opened?.alerts).toMatchObject([{ subject: 'app in local', text: 'In local: It was written again.' }]);
+  await link.send(host.report('drift', { ...about, items: [] }));
+  await stage.pass(10 * minute);
+  await delivered();
+  expect(stage.open()).not.toContain('drift');
+  expect(words()).toContain('resolved drift');
+});
+
 test('a database that its host does not name any more has no alerts', async () => {
   await stage.pass(26 * hour);
   expect(stage.open()).toContain('noBackup');

@@ -16,7 +16,7 @@ export class ChannelFailed extends ControlPlaneError {
     }: { isWorthAnother?: boolean; retryAfterMs?: number; cause?: unknown } = {},
   ) {
     const cure = isWorthAnother
-      ? 'It is tried again.'
+      ? 'It may go well later: messages are tried again for a day, a test is not.'
       : 'It is not tried again, as the same would come of it: look at the channel in the configuration.';
     super('ChannelFailed', what, cure, { cause });
     this.isWorthAnother = isWorthAnother;
