@@ -14,6 +14,7 @@ import { PresignRequests } from './copies/presign-requests.ts';
 import { SourceUrls } from './copies/source-urls.ts';
 import { Enrolment } from './enrolment/enrolment.ts';
 import { ControlPlaneError } from './errors.ts';
+import { Heartbeat } from './heartbeat/heartbeat.ts';
 import { buildApp } from './http/build-app.ts';
 import { openLog, type LogOptions } from './http/open-log.ts';
 import { readTls } from './http/tls.ts';
@@ -38,12 +39,16 @@ export interface Surroundings {
 /** How long requests and agents may take to come to their end when the program stops. */
 const stopWithinMs = 10_000;
 
+/** Alerts are looked at four times a minute. */
+const looksWithinMs = 120_000;
+
 interface Built {
   app: FastifyInstance;
   parts: ApiParts;
   sweeper: Sweeper;
   buckets: BucketKeeper;
   alerts: AlertKeeper;
+  heartbeat: Heartbeat | undefined;
   ownStores: OwnStores;
   stopping: AbortController;
   adminKeyFile: string | undefined;
@@ -67,6 +72,15 @@ export class ControlPlane {
 
   get parts(): ApiParts {
     return this.#built.parts;
+  }
+
+  get alerts(): AlertKeeper {
+    return this.#built.alerts;
+  }
+
+  /** Undefined where nobody is to be told. */
+  get heartbeat(): Heartbeat | undefined {
+    return this.#built.heartbeat;
   }
 
   /** Where the first admin's key is, where this start has made it. */
@@ -127,6 +141,9 @@ export class ControlPlane {
       ]),
     );
     const alerts = new AlertKeeper({ ...shared, channels, publicUrl, certificate: certificateOf(configuration, tls) });
+    const { heartbeat: said, allowPlainText } = configuration;
+    const problem = () => problemOf(alerts, now());
+    const heartbeat = said && new Heartbeat({ said, env, secrets, allowPlainText, problem, log });
     const parts: ApiParts = {
       catalog,
       now,
@@ -152,7 +169,7 @@ export class ControlPlane {
       ...(tls === undefined ? {} : { tls }),
     });
     const sweeper = new Sweeper(shared);
-    return { app, parts, sweeper, buckets, alerts, ownStores, stopping, adminKeyFile };
+    return { app, parts, sweeper, buckets, alerts, heartbeat, ownStores, stopping, adminKeyFile };
   }
 
   /**
@@ -168,6 +185,7 @@ export class ControlPlane {
       this.#built.sweeper.start();
       this.#built.buckets.start();
       this.#built.alerts.start();
+      this.#built.heartbeat?.start();
       return url;
     } catch (cause) {
       throw listenFailed(listen, cause as NodeJS.ErrnoException);
@@ -176,10 +194,10 @@ export class ControlPlane {
 
   /** Ends listeners, agents' connections and streams, and then the catalog. Requests under way come to their end. */
   async close(): Promise<void> {
-    const { app, parts, sweeper, buckets, alerts, ownStores, stopping } = this.#built;
+    const { app, parts, sweeper, buckets, alerts, heartbeat, ownStores, stopping } = this.#built;
     stopping.abort();
     sweeper.stop();
-    const stopped = Promise.all([buckets.stop(), alerts.stop()]);
+    const stopped = Promise.all([buckets.stop(), alerts.stop(), heartbeat?.stop()]);
     const timer = setTimeout(() => app.server.closeAllConnections(), stopWithinMs);
     try {
       await app.close();
@@ -191,6 +209,14 @@ export class ControlPlane {
       this.#lock.release();
     }
   }
+}
+
+/** A program that does not look at alerts any more, be it that its catalog cannot be written, is not well. */
+function problemOf({ lookedAt }: AlertKeeper, now: number): string | undefined | null {
+  if (lookedAt === undefined) return null;
+  return now - lookedAt <= looksWithinMs
+    ? undefined
+    : `Alerts were looked at last at ${new Date(lookedAt).toISOString()}: see the log.`;
 }
 
 /** What agents and people know this control plane by. */

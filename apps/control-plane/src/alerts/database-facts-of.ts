@@ -1,12 +1,14 @@
 import {
   clockToleranceMs,
   fixedNames,
+  foreignPolicySchema,
   median,
   policySchema,
   type DatabaseFacts,
   type EndedRun,
   type GoodBackup,
   type OpenRun,
+  type Policy,
   type StoreFacts,
 } from '@strideiq/core';
 import type { Heartbeat } from '@strideiq/protocol';
@@ -41,19 +43,26 @@ const damaged = ['corrupt', 'missing'] as const;
 /** How a run ended that was not called off. */
 const telling = ['succeeded', 'failed', 'lost', 'expired'] as const;
 
-/** All that rules ask of a database; undefined where nothing is kept of how it is to be looked after. */
-export function databaseFactsOf(parts: FactsParts, row: DatabaseRow, now: number): DatabaseFacts | undefined {
+/** What is usual: for a database of which no policy is kept, or one that cannot be read here. */
+const usualPolicy = policySchema.parse({});
+
+/** The policy that rules go by, whole: one of another version may lack what has come since, and hold what is not known here. */
+export function policyForRules(tx: CatalogReader, databaseId: string): { policy: Policy; since: number | undefined } {
+  const kept = policyInForce(tx, databaseId);
+  return { policy: foreignPolicySchema.safeParse(kept?.policy).data ?? usualPolicy, since: kept?.changedAt };
+}
+
+/** All that rules ask of a database. */
+export function databaseFactsOf(parts: FactsParts, row: DatabaseRow, now: number): DatabaseFacts {
   const { catalog, connections } = parts;
-  const kept = policyInForce(catalog, row.id);
-  if (!kept) return undefined;
+  const { policy, since: policySince = row.firstSeenAt } = policyForRules(catalog, row.id);
   const live = connections.stateOf(row.agentId);
   const facts = live?.heartbeat?.databases.find(({ databaseId }) => databaseId === row.id);
   return {
     id: row.id,
     name: row.name,
-    // One of an older version lacks what has come since.
-    policy: policySchema.parse(kept.policy),
-    policySince: kept.changedAt,
+    policy,
+    policySince,
     firstSeenAt: row.firstSeenAt,
     connectedSince: live?.connectedAt,
     good: goodBackupsOf(catalog, row.id, now),

@@ -39,11 +39,18 @@ export class NoticeDelivery {
       const channel = channels.get(name);
       if (!first || this.#busy.has(name)) continue;
       if (!channel) this.#end(first, 'failed', `no channel is called ${name} any more`);
-      else
-        this.#busy.set(
-          name,
-          this.#send(channel, first).finally(() => this.#busy.delete(name)),
-        );
+      else this.#busy.set(name, this.#sendAll(channel, first));
+    }
+  }
+
+  /** Never rejects: what could not be written down is sent again, under the same id. */
+  async #sendAll(channel: Channel, first: NoticeRow): Promise<void> {
+    try {
+      await this.#send(channel, first);
+    } catch (error) {
+      this.#parts.log.error({ err: error }, `messages to ${channel.name} could not be kept: ${paragraphOf(error)}`);
+    } finally {
+      this.#busy.delete(channel.name);
     }
   }
 

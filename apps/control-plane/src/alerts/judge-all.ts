@@ -41,9 +41,9 @@ export async function judgeAll(parts: JudgeParts, now: () => number): Promise<Ju
     const facts = parts.facts.of(parts, row, now());
     const about = { environment: row.environment, databaseId: row.id };
     judged.subjects.set(`database:${row.id}`, { ...about, name: row.name });
-    for (const store of facts?.stores ?? [])
+    for (const store of facts.stores)
       judged.subjects.set(`store:${store.id}`, { ...about, name: `${row.name} in ${store.name}` });
-    if (facts) judged.judgements.push(...judgeDatabase(facts, now()));
+    judged.judgements.push(...judgeDatabase(facts, now()));
     if (at % atOnce === atOnce - 1) await setImmediate();
   }
   judgeAgents(parts, judged, now());

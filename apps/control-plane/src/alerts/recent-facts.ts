@@ -7,9 +7,9 @@ const recentMs = 45_000;
 
 /** What was gathered of each database, for the better part of a minute. Time itself goes on: rules judge by the moment of now. */
 export class RecentFacts {
-  readonly #known = new Map<string, { at: number; facts: DatabaseFacts | undefined }>();
+  readonly #known = new Map<string, { at: number; facts: DatabaseFacts }>();
 
-  of(parts: FactsParts, row: typeof databases.$inferSelect, now: number): DatabaseFacts | undefined {
+  of(parts: FactsParts, row: typeof databases.$inferSelect, now: number): DatabaseFacts {
     const known = this.#known.get(row.id);
     if (known && now >= known.at && now - known.at < recentMs) return known.facts;
     const facts = databaseFactsOf(parts, row, now);

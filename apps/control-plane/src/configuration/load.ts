@@ -82,6 +82,7 @@ function resolved(said: File, env: NodeJS.ProcessEnv): ControlPlaneConfiguration
     rateLimit: said.rateLimit,
     stores: said.stores,
     channels: said.channels,
+    ...(said.heartbeat === undefined ? {} : { heartbeat: said.heartbeat }),
     ...(said.publicUrl === undefined ? {} : { publicUrl: said.publicUrl }),
     allowPlainText: said.allowPlainText ?? false,
   };
@@ -94,6 +95,7 @@ function pathsFrom(from: string, file: File): File {
   return {
     ...file,
     ...Object.fromEntries(paths),
+    ...(file.heartbeat === undefined ? {} : { heartbeat: filesFrom(from, file.heartbeat) }),
     stores: file.stores.map((store) => storeFrom(from, store)),
     channels: Object.fromEntries(Object.entries(file.channels).map(([name, said]) => [name, channelFrom(from, said)])),
   };

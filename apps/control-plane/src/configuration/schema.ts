@@ -1,7 +1,8 @@
-import { s3CredentialsSchema, textSchema } from '@strideiq/configuration';
+import { s3CredentialsSchema, textSchema, variableSchema } from '@strideiq/configuration';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { channelsSchema, type ChannelConfiguration } from '../channels/schema.ts';
+import type { HeartbeatConfiguration } from '../heartbeat/heartbeat.ts';
 import { listenSchema } from './listen.ts';
 
 /** A bucket that the control plane reaches itself: to look after it, and to give out URLs for what is in it. */
@@ -87,6 +88,22 @@ export const controlPlaneFileSchema = z.strictObject({
   channels: channelsSchema.describe(
     'Where alerts are told, by name. Left out: nobody is told, and `strideiq alerts` shows them.',
   ),
+  heartbeat: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe('The URL, where it holds no secret.'),
+      urlFile: textSchema.optional().describe('File that holds it.'),
+      urlEnv: variableSchema.optional().describe('Environment variable that holds it.'),
+    })
+    .refine((said) => Object.values(said).filter((each) => each !== undefined).length === 1, {
+      error: 'must hold one of url, urlFile, urlEnv',
+    })
+    .optional()
+    .describe(
+      'A URL in the convention of healthchecks.io that is told each minute that this program is well, so that its own death is noticed. Left out: nobody.',
+    ),
   stores: z
     .array(ownStoreSchema)
     .default([])
@@ -105,6 +122,7 @@ export interface ControlPlaneConfiguration {
   rateLimit: { perKey: number; perAddress: number };
   stores: readonly OwnStoreConfiguration[];
   channels: Readonly<Record<string, ChannelConfiguration>>;
+  heartbeat?: HeartbeatConfiguration;
   /** Where people find it; left out: nobody said. */
   publicUrl?: string;
   /** Whether secrets may cross a network in the clear. */

@@ -1,4 +1,4 @@
-import { measuredFor, scenarios } from '@strideiq/core';
+import { measuredFor, scenarios, type DatabaseFacts } from '@strideiq/core';
 import { count, eq, inArray, isNotNull, isNull } from 'drizzle-orm';
 import { setImmediate } from 'node:timers/promises';
 import { Gauge, Registry } from 'prom-client';
@@ -42,7 +42,6 @@ type Set = (name: string, help: string, labels: Row, value: number | null | unde
 function ofDatabase(parts: FactsParts, set: Set, row: typeof databases.$inferSelect, now: number): void {
   const { catalog } = parts;
   const facts = databaseFactsOf(parts, row, now);
-  if (!facts) return;
   const labels = { environment: row.environment, database: row.name };
   const [newest] = facts.good;
   set(
@@ -76,9 +75,7 @@ function ofDatabase(parts: FactsParts, set: Set, row: typeof databases.$inferSel
   ofObjectives(set, labels, facts, now);
 }
 
-type Facts = NonNullable<ReturnType<typeof databaseFactsOf>>;
-
-function ofStore({ catalog }: FactsParts, set: Set, labels: Row, store: Facts['stores'][number]): void {
+function ofStore({ catalog }: FactsParts, set: Set, labels: Row, store: DatabaseFacts['stores'][number]): void {
   set(
     'strideiq_backup_last_verified_timestamp_seconds',
     'When a copy in the store was read back last.',
@@ -102,7 +99,7 @@ function ofStore({ catalog }: FactsParts, set: Set, labels: Row, store: Facts['s
 function ofObjectives(
   set: Set,
   labels: Row,
-  { policy, good: [newest], measured, stores, ...facts }: Facts,
+  { policy, good: [newest], measured, stores, ...facts }: DatabaseFacts,
   now: number,
 ): void {
   const { objectives } = policy;
@@ -126,7 +123,7 @@ function ofObjectives(
   }
 }
 
-function isPaused({ pause }: Facts['policy'], now: number): boolean {
+function isPaused({ pause }: DatabaseFacts['policy'], now: number): boolean {
   return pause !== undefined && Date.parse(pause.until) > now;
 }
 

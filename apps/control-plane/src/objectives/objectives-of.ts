@@ -1,7 +1,6 @@
 import {
   dataAges,
   measuredFor,
-  policySchema,
   scenarios,
   type DataAges,
   type Objective,
@@ -9,10 +8,9 @@ import {
   type Scenario,
 } from '@strideiq/core';
 import { and, asc, eq, exists, gte, inArray, sql } from 'drizzle-orm';
-import { measuredRestores } from '../alerts/database-facts-of.ts';
+import { measuredRestores, policyForRules } from '../alerts/database-facts-of.ts';
 import { backups, copies, runs, stores } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
-import { policyInForce } from '../policies/kept-policies.ts';
 
 /** A restore whose time was measured. */
 export interface MeasuredRestore {
@@ -35,15 +33,13 @@ const dayMs = 86_400_000;
 /** Data of longer ago are what a period begins with. */
 const beforeMs = 60 * dayMs;
 
-/** Objectives beside what was measured, scenario by scenario; undefined where no policy is kept. */
+/** Objectives beside what was measured, scenario by scenario. */
 export function objectivesOf(
   tx: CatalogReader,
   databaseId: string,
   { from, to }: { from: number; to: number },
-): ScenarioReport[] | undefined {
-  const kept = policyInForce(tx, databaseId);
-  if (!kept) return undefined;
-  const { objectives } = policySchema.parse(kept.policy);
+): ScenarioReport[] {
+  const { objectives } = policyForRules(tx, databaseId).policy;
   const anywhere = pointsOf(tx, databaseId, { since: from - beforeMs });
   const elsewhere = pointsOf(tx, databaseId, { since: from - beforeMs, storeType: 's3' });
   const measured = measuredRestores(tx, databaseId);
