@@ -1,10 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { alerts } from '../catalog/schema.ts';
 import { startControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import type { TestHost, TestLink } from '../testing/host.ts';
 import { madeBackup, runBody } from '../testing/reports.ts';
 import { newId } from '@strideiq/core';
+
+const monitoring = join(import.meta.dirname, '../../../../docker/monitoring');
 
 let server: TestControlPlane;
 let host: TestHost;
@@ -71,6 +75,17 @@ test('names of databases are for whoever has a key, and of the environments of t
   expect(body).not.toMatch(/production|running_app|process_/);
 });
 
+test('the dashboard and the rules ask for nothing that is not told', async () => {
+  const { body } = await metricsFor(server.adminKey);
+  const told = new Set([...body.matchAll(/^# TYPE (strideiq_\w+)/gm)].map(([, name]) => name));
+  for (const file of ['grafana-dashboard.json', 'strideiq.rules.yml']) {
+    const text = readFileSync(join(monitoring, file), 'utf8');
+    const asked = new Set([...text.matchAll(/\bstrideiq_\w+/g)].map(([name]) => name));
+    expect(asked.size).toBeGreaterThan(5);
+    expect([...asked].filter((name) => !told.has(name) && name !== 'strideiq_messages_waiting')).toEqual([]);
+  }
+});
+
 /** Debian's package `prometheus` has it. */
 const promtool = spawnSync('promtool', ['--version']).status === 0;
 
@@ -80,6 +95,6 @@ test.runIf(promtool)('promtool finds nothing to say against them, nor against th
   // What prom-client itself names so is not ours to change.
   const said = `${checked.stdout}${checked.stderr}`.split('\n').filter((line) => line.startsWith('strideiq_'));
   expect(said).toEqual([]);
-  const rules = new URL('../../../../docker/monitoring/strideiq.rules.yml', import.meta.url).pathname;
+  const rules = join(monitoring, 'strideiq.rules.yml');
   expect(execFileSync('promtool', ['check', 'rules', rules], { encoding: 'utf8' })).toContain('SUCCESS: 7 rules found');
 });
