@@ -178,18 +178,30 @@ test('of a copy that is not whole any more none is made, and it is mended itself
   );
 });
 
-test('a store that copies would be made from is said to be away, once', async () => {
+test('a store that copies would be made from is said to be away, once until it was back', async () => {
   back();
   await made(1);
   const local = agent.backups;
-  renameSync(local, `${local}.away`);
-  writeFileSync(local, '');
-  await keeper.look(signal);
-  await keeper.look(signal);
-  rmSync(local);
-  renameSync(`${local}.away`, local);
   const wanted = expect.stringMatching(/^could not make copies from local, and tries again in 1 min: /);
-  expect([said.filter((text) => text.includes('from local')), dumps()]).toEqual([[wanted], []]);
+  const awayFor = async (passes: number) => {
+    renameSync(local, `${local}.away`);
+    writeFileSync(local, '');
+    for (let pass = 0; pass < passes; pass++) {
+      await keeper.look(signal);
+      now += hour;
+    }
+    rmSync(local);
+    renameSync(`${local}.away`, local);
+  };
+  const saidOfLocal = () => said.filter((text) => text.startsWith('could not make copies from local'));
+  await awayFor(3);
+  expect([saidOfLocal(), dumps()]).toEqual([[wanted], []]);
+  await keeper.look(signal);
+  expect(dumps()).toHaveLength(1);
+  await made(0);
+  now += hour;
+  await awayFor(2);
+  expect(saidOfLocal()).toEqual([wanted, wanted]);
 });
 
 test('where LATEST cannot be put in its place the copy is made, and that is said', async () => {

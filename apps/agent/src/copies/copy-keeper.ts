@@ -1,5 +1,6 @@
-import { codeOf, paragraphOf } from '@strideiq/core';
+import { codeOf } from '@strideiq/core';
 import type { Host } from '../compose.ts';
+import { Attempts } from '../daemon/attempts.ts';
 import type { Events } from '../daemon/events.ts';
 import { makeCopy, NoSourceError } from './make-copy.ts';
 import { MissingCopies, type MissingCopy } from './missing-copies.ts';
@@ -19,19 +20,17 @@ const ofStore = new Set([
   'PrefixTaken',
 ]);
 
-/** Waits after a failure with a store; the last of them again and again. */
-const waitsMs = [60_000, 120_000, 300_000, 600_000, 900_000];
-
 /** Has the copies of each backup made that could not be made with it, once their store is back: the oldest first. */
 export class CopyKeeper {
   readonly #host: Host;
   readonly #events: Events;
   /** By store; and by copy, where nothing that there is of its backup can be read. */
-  readonly #resting = new Map<string, { failures: number; until: number }>();
+  readonly #attempts: Attempts;
 
   constructor(host: Host, events: Events) {
     this.#host = host;
     this.#events = events;
+    this.#attempts = new Attempts({ now: host.surroundings.now, events });
   }
 
   /** To be called each minute or so. Rejects with the signal's reason alone. */
@@ -39,8 +38,11 @@ export class CopyKeeper {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        await this.#attempt(database.name, `missing copies of ${database.name}`, signal, async () =>
-          this.#lookAt(host, await MissingCopies.of(host, database)),
+        await this.#attempts.attempt(
+          database.name,
+          `could not make missing copies of ${database.name}`,
+          signal,
+          async () => this.#lookAt(host, await MissingCopies.of(host, database)),
         );
       } finally {
         host.close();
@@ -52,20 +54,25 @@ export class CopyKeeper {
   async #lookAt(host: Host, all: MissingCopies): Promise<void> {
     const { signal } = host.surroundings;
     for (const to of all.stores) {
-      await this.#attempt(to.store.storeId, `missing copies in ${to.name}`, signal, async () => {
-        let failures = 0;
-        for (const missing of await all.in(to)) {
-          const failure = await this.#make(host, missing);
-          // One that cannot be made keeps no newer one from being made; a store that takes none is left for a while.
-          failures = failure === undefined ? 0 : failures + 1;
-          if (failure !== undefined && (failures === mostFailures || ofStore.has(codeOf(failure)))) throw failure;
-        }
-      });
+      await this.#attempts.attempt(
+        to.store.storeId,
+        `could not make missing copies in ${to.name}`,
+        signal,
+        async () => {
+          let failures = 0;
+          for (const missing of await all.in(to)) {
+            const failure = await this.#make(host, missing);
+            // One that cannot be made keeps no newer one from being made; a store that takes none is left for a while.
+            failures = failure === undefined ? 0 : failures + 1;
+            if (failure !== undefined && (failures === mostFailures || ofStore.has(codeOf(failure)))) throw failure;
+          }
+        },
+      );
       signal.throwIfAborted();
     }
-    for (const [{ store, name }, error] of all.unreachable) {
-      await this.#attempt(`from ${store.storeId}`, `copies from ${name}`, signal, async () => {
-        throw error;
+    for (const [{ store, name }, error] of all.asked) {
+      await this.#attempts.attempt(`from ${store.storeId}`, `could not make copies from ${name}`, signal, async () => {
+        if (error !== undefined) throw error;
       });
     }
   }
@@ -75,34 +82,22 @@ export class CopyKeeper {
     const { to, names } = missing;
     const { signal } = host.surroundings;
     let failure: unknown;
-    await this.#attempt(`${to.store.storeId} ${names.dump}`, `${names.dump} in ${to.name}`, signal, async () => {
-      try {
-        const { from, warnings } = await makeCopy(host, missing);
-        this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
-        for (const warning of warnings) this.#events.warn(warning);
-      } catch (error) {
-        if (!(error instanceof NoSourceError)) failure = error;
-        // What is wrong with the store is said of the store.
-        if (error instanceof NoSourceError || !ofStore.has(codeOf(error))) throw error;
-      }
-    });
+    await this.#attempts.attempt(
+      `${to.store.storeId} ${names.dump}`,
+      `could not make ${names.dump} in ${to.name}`,
+      signal,
+      async () => {
+        try {
+          const { from, warnings } = await makeCopy(host, missing);
+          this.#events.info(`${names.dump} was copied from ${from.name} to ${to.name}, where it had been missing`);
+          for (const warning of warnings) this.#events.warn(warning);
+        } catch (error) {
+          if (!(error instanceof NoSourceError)) failure = error;
+          // What is wrong with the store is said of the store.
+          if (error instanceof NoSourceError || !ofStore.has(codeOf(error))) throw error;
+        }
+      },
+    );
     return failure;
-  }
-
-  /** @throws the signal's reason, of which nothing is said: the next start tries again */
-  async #attempt(place: string, what: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    const now = this.#host.surroundings.now();
-    const rest = this.#resting.get(place) ?? { failures: 0, until: 0 };
-    // A clock that was set back does not make anything wait for longer.
-    if (now < rest.until && rest.until - now <= (waitsMs.at(-1) ?? 0)) return;
-    try {
-      await work();
-      this.#resting.delete(place);
-    } catch (error) {
-      signal.throwIfAborted();
-      const waitMs = waitsMs[Math.min(rest.failures, waitsMs.length - 1)] ?? 0;
-      this.#resting.set(place, { failures: rest.failures + 1, until: now + waitMs });
-      this.#events.warn(`could not make ${what}, and tries again in ${waitMs / 60_000} min: ${paragraphOf(error)}`);
-    }
   }
 }

@@ -30,8 +30,8 @@ export class MissingCopies {
   readonly #made: readonly Run[];
   readonly #found: Map<string, ReturnType<Host['journal']['foundIn']>>;
   readonly #listings = new Map<string, Promise<Map<string, number | undefined>>>();
-  /** Stores that copies would have been made from, and why they could not be asked. */
-  readonly unreachable = new Map<OpenedStore, unknown>();
+  /** Stores that copies are made from and that were asked, and why that could not be done; undefined where it could. */
+  readonly asked = new Map<OpenedStore, unknown>();
 
   private constructor(host: Host, database: DatabaseConfiguration, stores: readonly OpenedStore[]) {
     const { journal } = host;
@@ -105,9 +105,10 @@ export class MissingCopies {
     const there = await Promise.all(
       from.map(async (opened) => {
         const listing = await this.#listing(opened).catch((error: unknown) => {
-          this.unreachable.set(opened, error);
+          this.asked.set(opened, error);
           return undefined;
         });
+        if (listing) this.asked.set(opened, undefined);
         return listing?.get(names.stem) === sealed.bytes ? [opened] : [];
       }),
     );

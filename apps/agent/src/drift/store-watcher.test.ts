@@ -170,3 +170,39 @@ test('looks at each store once an hour, also after a restart', async () => {
   await watcher.look(signal);
   expect(await drift()).toEqual([['foreign', 'notes.txt']]);
 });
+
+test('stores that cannot be opened are tried again now and then, and why is said once', async () => {
+  const said: string[] = [];
+  const credentials = { accessKeyIdFile: 'key', secretAccessKeyFile: 'secret' };
+  const bucket = { type: 's3', bucket: 'away', region: 'us-east-1', endpoint: 'http://127.0.0.1:1', credentials };
+  const connection = { host: '127.0.0.1', port: 1, user: 'nobody' };
+  const other = new TestAgent({
+    controlPlane: new ScriptedControlPlane(),
+    databases: { app: { connection, stores: ['local', 'bucket'], dump: { stallLimit: '1s' } } },
+    stores: { bucket },
+    now: () => now,
+  });
+  const itsHost = await other.open();
+  try {
+    const say = (text: string) => void said.push(text);
+    const its = new StoreWatcher(itsHost, { info: say, warn: say, error: say });
+    for (let minute = 0; minute < 30; minute++) {
+      await its.look(signal);
+      now += hour / 60;
+    }
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^could not look into the stores of app, and tries again in 1 min: .*access key id cannot be read/,
+      ),
+    ]);
+    for (const name of ['key', 'secret']) writeFileSync(join(other.directory, name), 'known', { mode: 0o600 });
+    now += hour;
+    await its.look(signal);
+    expect(said.slice(1)).toEqual([
+      expect.stringMatching(/^could not compare bucket of app with what is known of it, and tries again in 60 min: /),
+    ]);
+  } finally {
+    itsHost.close();
+    await other.remove();
+  }
+});

@@ -1,7 +1,6 @@
 import {
   driftOf,
   fixedNames,
-  paragraphOf,
   parseBackupName,
   planRetention,
   type Drift,
@@ -12,6 +11,7 @@ import { mostReportedDrift } from '@strideiq/protocol';
 import { sourceOf } from '../backups/resolve-reference.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
+import { Attempts } from '../daemon/attempts.ts';
 import type { Events } from '../daemon/events.ts';
 import type { Run, SealedBackup } from '../journal/schema.ts';
 import { mostBackups } from '../retention/most-backups.ts';
@@ -46,12 +46,17 @@ interface Place {
 export class StoreWatcher {
   readonly #host: Host;
   readonly #events: Events;
-  /** Stores that could not be looked into, and when that is tried again. */
-  readonly #resting = new Map<string, number>();
+  /** By database: opening its stores. */
+  readonly #opening: Attempts;
+  /** By store: comparing it. What it takes to list one is not asked of it more often than where all is well. */
+  readonly #comparing: Attempts;
 
   constructor(host: Host, events: Events) {
     this.#host = host;
     this.#events = events;
+    const { now } = host.surroundings;
+    this.#opening = new Attempts({ now, events });
+    this.#comparing = new Attempts({ now, events, waitsMs: [everyMs] });
   }
 
   /** To be called each minute or so. Rejects with the signal's reason alone. */
@@ -59,41 +64,35 @@ export class StoreWatcher {
     for (const database of Object.values(this.#host.configuration.databases)) {
       const host = this.#host.forWork(signal);
       try {
-        const databaseId = host.databaseIdOf(database);
-        for (const opened of await host.storesOf(database)) {
-          if (this.#isDue(opened)) await this.#orSaid({ host, database, databaseId, opened }, signal);
-          signal.throwIfAborted();
-        }
-      } catch (error) {
-        signal.throwIfAborted();
-        this.#events.warn(`the stores of ${database.name} could not be looked into: ${paragraphOf(error)}`);
+        const failure = `could not look into the stores of ${database.name}`;
+        await this.#opening.attempt(database.name, failure, signal, async () => this.#lookAt(host, database));
       } finally {
         host.close();
       }
-    }
-  }
-
-  #isDue({ store }: OpenedStore): boolean {
-    const now = this.#host.surroundings.now();
-    const lookedAt = this.#host.journal.surveys.of(store.storeId)?.lookedAt ?? Number.NEGATIVE_INFINITY;
-    const rests = this.#resting.get(store.storeId) ?? Number.NEGATIVE_INFINITY;
-    // A clock that was set back does not make anything wait for longer.
-    return (now - lookedAt >= everyMs || now < lookedAt) && (now >= rests || rests - now > everyMs);
-  }
-
-  async #orSaid(place: Place, signal: AbortSignal): Promise<void> {
-    const { opened, database } = place;
-    const { store, name } = opened;
-    try {
-      await this.#compare(place, signal);
-      this.#resting.delete(store.storeId);
-    } catch (error) {
       signal.throwIfAborted();
-      this.#resting.set(store.storeId, this.#host.surroundings.now() + everyMs);
-      this.#events.warn(
-        `${name} of ${database.name} could not be compared with what is known of it: ${paragraphOf(error)}`,
-      );
     }
+  }
+
+  async #lookAt(host: Host, database: DatabaseConfiguration): Promise<void> {
+    const { signal } = host.surroundings;
+    const databaseId = host.databaseIdOf(database);
+    for (const opened of await host.storesOf(database)) {
+      const { store, name } = opened;
+      if (this.#isDue(store.storeId)) {
+        const failure = `could not compare ${name} of ${database.name} with what is known of it`;
+        await this.#comparing.attempt(store.storeId, failure, signal, async () =>
+          this.#compare({ host, database, databaseId, opened }, signal),
+        );
+      }
+      signal.throwIfAborted();
+    }
+  }
+
+  #isDue(storeId: string): boolean {
+    const now = this.#host.surroundings.now();
+    const lookedAt = this.#host.journal.surveys.of(storeId)?.lookedAt ?? Number.NEGATIVE_INFINITY;
+    // A clock that was set back does not make it wait for longer.
+    return now - lookedAt >= everyMs || now < lookedAt;
   }
 
   async #compare(place: Place, signal: AbortSignal): Promise<void> {
