@@ -1,6 +1,7 @@
 import { codeOf } from '@strideiq/core';
 import type { Host } from '../compose.ts';
 import { Attempts } from '../daemon/attempts.ts';
+import { eachDatabase } from '../daemon/each-database.ts';
 import type { Events } from '../daemon/events.ts';
 import { makeCopy, NoSourceError } from './make-copy.ts';
 import { MissingCopies, type MissingCopy } from './missing-copies.ts';
@@ -35,20 +36,11 @@ export class CopyKeeper {
 
   /** To be called each minute or so. Rejects with the signal's reason alone. */
   async look(signal: AbortSignal): Promise<void> {
-    for (const database of Object.values(this.#host.configuration.databases)) {
-      const host = this.#host.forWork(signal);
-      try {
-        await this.#attempts.attempt(
-          database.name,
-          `could not make missing copies of ${database.name}`,
-          signal,
-          async () => this.#lookAt(host, await MissingCopies.of(host, database)),
-        );
-      } finally {
-        host.close();
-      }
-      signal.throwIfAborted();
-    }
+    await eachDatabase(this.#host, signal, async (host, database) =>
+      this.#attempts.attempt(database.name, `could not make missing copies of ${database.name}`, signal, async () =>
+        this.#lookAt(host, await MissingCopies.of(host, database)),
+      ),
+    );
   }
 
   async #lookAt(host: Host, all: MissingCopies): Promise<void> {

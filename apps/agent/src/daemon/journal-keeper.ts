@@ -5,6 +5,7 @@ import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { inTime } from '../stores/in-time.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { ownsPrefix } from '../stores/prefix-owner.ts';
+import { eachDatabase } from './each-database.ts';
 import type { Events } from './events.ts';
 
 const dayMs = 86_400_000;
@@ -28,19 +29,13 @@ export class JournalKeeper {
     if (now >= this.#prunedAt && now < this.#prunedAt + dayMs) return;
     const { shortened } = this.#host.pruneJournal();
     if (shortened > 0) this.#events.warn(shortenedText(shortened));
-    for (const database of Object.values(this.#host.configuration.databases)) {
-      const host = this.#host.forWork(signal);
-      try {
-        // One whose stores cannot be opened keeps no other from it.
-        await letGoOfGone(host, database).catch((error: unknown) => {
-          const what = `what is known of backups of ${database.name} that are gone is kept`;
-          this.#events.warn(`${what}: ${paragraphOf(error)}`);
-        });
-      } finally {
-        host.close();
-      }
-      signal.throwIfAborted();
-    }
+    await eachDatabase(this.#host, signal, async (host, database) => {
+      // One whose stores cannot be opened keeps no other from it.
+      await letGoOfGone(host, database).catch((error: unknown) => {
+        const what = `what is known of backups of ${database.name} that are gone is kept`;
+        this.#events.warn(`${what}: ${paragraphOf(error)}`);
+      });
+    });
     this.#prunedAt = now;
   }
 }

@@ -12,6 +12,7 @@ import { sourceOf } from '../backups/resolve-reference.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { Attempts } from '../daemon/attempts.ts';
+import { eachDatabase } from '../daemon/each-database.ts';
 import type { Events } from '../daemon/events.ts';
 import type { Run, SealedBackup } from '../journal/schema.ts';
 import { mostBackups } from '../retention/most-backups.ts';
@@ -61,16 +62,10 @@ export class StoreWatcher {
 
   /** To be called each minute or so. Rejects with the signal's reason alone. */
   async look(signal: AbortSignal): Promise<void> {
-    for (const database of Object.values(this.#host.configuration.databases)) {
-      const host = this.#host.forWork(signal);
-      try {
-        const failure = `could not look into the stores of ${database.name}`;
-        await this.#opening.attempt(database.name, failure, signal, async () => this.#lookAt(host, database));
-      } finally {
-        host.close();
-      }
-      signal.throwIfAborted();
-    }
+    await eachDatabase(this.#host, signal, async (host, database) => {
+      const failure = `could not look into the stores of ${database.name}`;
+      await this.#opening.attempt(database.name, failure, signal, async () => this.#lookAt(host, database));
+    });
   }
 
   async #lookAt(host: Host, database: DatabaseConfiguration): Promise<void> {
