@@ -1,4 +1,4 @@
-import { parseBackupName, planRetention, type BackupNames, type RetainedCopy } from '@strideiq/core';
+import { parseBackupName, type BackupNames } from '@strideiq/core';
 import { findBackups } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
@@ -58,9 +58,10 @@ export class MissingCopies {
   async in(to: OpenedStore): Promise<MissingCopy[]> {
     const wanted = this.#made.flatMap((run) => this.#wantedOf(run, to));
     if (wanted.length === 0) return [];
-    const kept = await inTime(this.#keptOf(to, wanted), to, this.#database.dump.stallLimitMs);
+    const keeping = new StoreRetention(this.#host, this.#database, to).wouldKeep(wanted.map(({ sealed }) => sealed));
+    const kept = await inTime(keeping, to, this.#database.dump.stallLimitMs);
     const sourced: MissingCopy[] = [];
-    for (const missing of wanted.filter(({ names }) => kept.has(names.stem))) {
+    for (const missing of wanted.filter(({ names }) => kept.has(names.dump))) {
       const from = await this.#there(missing);
       if (from.length > 0) sourced.push({ ...missing, from });
     }
@@ -85,19 +86,6 @@ export class MissingCopies {
     const { names, at } = parsed;
     const database = this.#database;
     return from.length === 0 ? [] : [{ database, runId, backupId, names, at: at.getTime(), sealed, to, from }];
-  }
-
-  /** Which of them would stay in the store, were they there. */
-  async #keptOf(to: OpenedStore, wanted: readonly MissingCopy[]): Promise<Set<string>> {
-    const retention = new StoreRetention(this.#host, this.#database, to);
-    const stems = new Set(wanted.map(({ names }) => names.stem));
-    const others = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
-    const asGood = wanted.map(({ names, at, sealed }): RetainedCopy => {
-      const { bytes: sizeBytes, safety = false } = sealed;
-      return { backupId: names.stem, at, state: 'good', safety, sizeBytes };
-    });
-    const { keep } = planRetention(retention.inputOf([...others, ...asGood]));
-    return new Set(keep.map(({ backupId }) => backupId));
   }
 
   /** Of the stores that should have it those that do: retention may have removed it there since. */

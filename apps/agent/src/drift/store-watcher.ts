@@ -1,12 +1,4 @@
-import {
-  driftOf,
-  fixedNames,
-  parseBackupName,
-  planRetention,
-  type Drift,
-  type ExpectedCopy,
-  type RetainedCopy,
-} from '@strideiq/core';
+import { driftOf, fixedNames, type Drift, type ExpectedCopy } from '@strideiq/core';
 import { mostReportedDrift } from '@strideiq/protocol';
 import { sourceOf } from '../backups/resolve-reference.ts';
 import type { Host } from '../compose.ts';
@@ -135,11 +127,11 @@ export class StoreWatcher {
     const gone = stored.filter(({ dumpKey }) => !byKey.has(dumpKey));
     // What the control plane has removed from a bucket it knows best, and tells what is missing there.
     const isItsBucket = opened.kind === 's3' && host.configuration.controlPlane !== undefined;
-    const removed = isItsBucket
-      ? new Set(gone.map(({ dumpKey }) => dumpKey))
-      : await removedFrom(host, database, opened, gone);
+    const retention = new StoreRetention(host, database, opened);
+    // What retention would not keep, were it there, it has removed.
+    const missing = isItsBucket ? new Set<string>() : await retention.wouldKeep(gone.map(({ sealed }) => sealed));
     const expected = stored
-      .filter(({ dumpKey }) => !removed.has(dumpKey))
+      .filter(({ dumpKey }) => byKey.has(dumpKey) || missing.has(dumpKey))
       .map(({ dumpKey, sealed }): ExpectedCopy => ({
         key: dumpKey,
         sizeBytes: sealed.bytes,
@@ -218,28 +210,4 @@ function storedIn(made: readonly Run[], storeId: string): StoredCopy[] {
     );
     return own && sealed && backupId !== undefined ? [{ dumpKey: sealed.objectName, backupId, sealed }] : [];
   });
-}
-
-/** Of copies that are gone those that retention has removed: it would not keep them, were they there. */
-async function removedFrom(
-  host: Host,
-  database: DatabaseConfiguration,
-  opened: OpenedStore,
-  gone: readonly StoredCopy[],
-): Promise<Set<string>> {
-  if (gone.length === 0) return new Set();
-  const retention = new StoreRetention(host, database, opened);
-  const asGood = gone.flatMap(({ dumpKey, sealed }): RetainedCopy[] => {
-    const parsed = parseBackupName(dumpKey);
-    if (!parsed) return [];
-    const { bytes: sizeBytes, safety = false } = sealed;
-    return [{ backupId: parsed.names.stem, at: parsed.at.getTime(), state: 'good', safety, sizeBytes }];
-  });
-  const stems = new Set(asGood.map(({ backupId }) => backupId));
-  const there = (await retention.copies()).filter(({ backupId }) => !stems.has(backupId));
-  const plan = planRetention(retention.inputOf([...there, ...asGood]));
-  const kept = new Set(plan.keep.map(({ backupId }) => backupId));
-  return new Set(
-    gone.flatMap(({ dumpKey }) => (kept.has(parseBackupName(dumpKey)?.names.stem ?? '') ? [] : [dumpKey])),
-  );
 }

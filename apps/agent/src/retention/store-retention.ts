@@ -1,8 +1,17 @@
-import { codeOf, usualRetention, type Pin, type RetainedCopy, type RetentionInput } from '@strideiq/core';
+import {
+  codeOf,
+  parseBackupName,
+  planRetention,
+  usualRetention,
+  type Pin,
+  type RetainedCopy,
+  type RetentionInput,
+} from '@strideiq/core';
 import { findBackups, readManifest, type FoundBackup } from '../backups/find-backups.ts';
 import type { Host } from '../compose.ts';
 import type { DatabaseConfiguration } from '../configuration/index.ts';
 import { AgentError } from '../errors.ts';
+import type { SealedBackup } from '../journal/schema.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { ownsPrefix } from '../stores/prefix-owner.ts';
 
@@ -54,6 +63,28 @@ export class StoreRetention {
     const wanted = this.#host.policies.of(this.#host.databaseIdOf(this.#database)).pins;
     return { now: surroundings.now(), copies, rules, pins: [...wanted, ...pins], least, timezone };
   }
+
+  /**
+   * Of backups whose copies are gone from the store, or not whole there, those that would stay, were good ones there.
+   * @returns names of their dumps
+   * @throws as `copies`
+   */
+  async wouldKeep(backups: readonly SealedBackup[]): Promise<Set<string>> {
+    if (backups.length === 0) return new Set();
+    const asGood = new Map(backups.flatMap((sealed) => goodCopyOf(sealed)));
+    const stems = new Set([...asGood.values()].map(({ backupId }) => backupId));
+    const others = (await this.copies()).filter(({ backupId }) => !stems.has(backupId));
+    const { keep } = planRetention(this.inputOf([...others, ...asGood.values()]));
+    const kept = new Set(keep.map(({ backupId }) => backupId));
+    return new Set([...asGood].flatMap(([dumpKey, { backupId }]) => (kept.has(backupId) ? [dumpKey] : [])));
+  }
+}
+
+/** A copy as it should stand in a store, by the name of its dump; none under a name that is not ours. */
+function goodCopyOf({ objectName, bytes: sizeBytes, safety = false }: SealedBackup): [string, RetainedCopy][] {
+  const parsed = parseBackupName(objectName);
+  if (!parsed) return [];
+  return [[objectName, { backupId: parsed.names.stem, at: parsed.at.getTime(), state: 'good', safety, sizeBytes }]];
 }
 
 /** Says what each copy of a store is worth, by its listing and by what this host knows. */
