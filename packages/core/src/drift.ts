@@ -40,7 +40,7 @@ export interface DriftInput {
 }
 
 /** What is younger may belong to a backup that is being made, or that nobody has told of yet. */
-export const youngMs = 10 * 60_000;
+const youngMs = 10 * 60_000;
 
 const ownNames: readonly string[] = Object.values(fixedNames);
 

@@ -138,13 +138,6 @@ export const shownPolicySchema = z
   .strictObject({ schedule: z.array(lineSchema).describe(scheduleWords), ...rest })
   .meta({ id: 'ShownPolicy' });
 
-/** A policy of a database as it was kept at some time. */
-export interface KeptPolicy {
-  /** From 1. */
-  version: number;
-  policy: Policy;
-}
-
 /** The same without what is about stores that the database does not have: what is left of it can be gone by. */
 export function fittedPolicy(policy: Policy, stores: readonly string[]): Policy {
   const has = (name: string) => stores.includes(name);

@@ -29,12 +29,12 @@ interface Current {
 }
 
 /** The host's file, with the databases that were found on its servers: another object as soon as others are. */
-export interface KnownDatabases {
+interface KnownDatabases {
   readonly configuration: AgentConfiguration;
 }
 
 /** What there is to say of policies that were taken. */
-export interface TakenPolicies {
+interface TakenPolicies {
   notes: string[];
   problems: string[];
 }

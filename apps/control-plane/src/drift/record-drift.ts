@@ -6,13 +6,13 @@ import type { CatalogReader } from '../copies/backup-copies.ts';
 import type { Listing } from '../stores/listing.ts';
 
 type CopyRow = typeof copies.$inferSelect;
-export type DriftBy = 'agent' | 'controlPlane';
+type DriftBy = 'agent' | 'controlPlane';
 
 /** Those that should stand in their store. */
 const standing: readonly CopyState[] = ['stored', 'verified', 'locked'];
 
 /** Drift of one store that is kept: whoever has so much has one trouble and not a thousand. */
-export const mostDrift = 500;
+const mostDrift = 500;
 
 /** What is known of a store's copies; to be read before the store is listed, so that none is missed that came meanwhile. */
 export function copiesBefore(tx: CatalogReader, storeId: string): CopyRow[] {

@@ -1,4 +1,4 @@
-import { foreignPolicySchema, policyProblems, type KeptPolicy, type Policy } from '@strideiq/core';
+import { foreignPolicySchema, policyProblems, type Policy } from '@strideiq/core';
 import { and, desc, eq } from 'drizzle-orm';
 import { isDeepStrictEqual } from 'node:util';
 import { recordAudit } from '../audit/audit.ts';
@@ -66,13 +66,13 @@ export interface PolicyChange {
 export function changePolicy(
   parts: NewsParts & { now: () => number },
   { databaseId, policy, after, actor }: PolicyChange,
-): KeptPolicy {
-  return commit(parts, (tx, news) => {
+): void {
+  commit(parts, (tx, news) => {
     const database = tx.select().from(databases).where(eq(databases.id, databaseId)).get();
     if (!database) throw new ControlPlaneError('NotFound', `There is no database ${databaseId}.`);
     const before = policyInForce(tx, databaseId);
     if (after !== undefined && after !== (before?.version ?? 0)) throw changedMeanwhile(database.name, after, before);
-    if (before && isDeepStrictEqual(plain(before.policy), plain(policy))) return before;
+    if (before && isDeepStrictEqual(plain(before.policy), plain(policy))) return;
     const problems = policyProblems(policy, namesOfStores(tx, databaseId));
     if (problems.length > 0) {
       const cure = 'Nothing was changed. Name stores as the host’s file does; it is shown with the database.';
@@ -85,7 +85,6 @@ export function changePolicy(
     const detail = { version, policy };
     recordAudit(tx, { actor, action: 'policy.change', environment, subject: databaseId, detail }, parts.now());
     news.toBeSent(agentId);
-    return { version, policy };
   });
 }
 

@@ -6,8 +6,6 @@ import { ControlPlaneError } from '../errors.ts';
 import { commit, type News, type NewsParts } from '../runs/news.ts';
 import { mostPins } from './deliver-policies.ts';
 
-export type PinRow = typeof pins.$inferSelect;
-
 export interface NewPin {
   backupId: string;
   reason: string;

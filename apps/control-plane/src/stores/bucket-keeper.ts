@@ -40,7 +40,7 @@ export interface KeptBucket {
 }
 
 /** What is to be removed beside what goes by itself. */
-export interface Approval {
+interface Approval {
   /** Ids of backups that somebody has looked at. */
   backupIds: readonly string[];
   /** Who: an API key's id. */
