@@ -1,102 +1,36 @@
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { backupNames, newId, parseBackupName } from '@strideiq/core';
 import type { ReportedBackup } from '@strideiq/protocol';
-import { openDirectoryStore, StorageError, type Store } from '@strideiq/storage';
+import { StorageError, type Store } from '@strideiq/storage';
 import { and, eq } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { audit, copies, databases, drift, policies, runs, stores } from '../catalog/schema.ts';
+import { audit, copies, databases, policies, runs, stores } from '../catalog/schema.ts';
 import { pinBackup } from '../policies/pins.ts';
-import { startGateway, type TestGateway } from '../testing/gateway.ts';
-import { bucketStore, TestHost, type TestLink } from '../testing/host.ts';
+import { BucketStage, dayMs, type BucketHooks } from '../testing/bucket-stage.ts';
+import type { TestGateway } from '../testing/gateway.ts';
+import { bucketStore, type TestHost, type TestLink } from '../testing/host.ts';
 import { madeBackup, runBody } from '../testing/reports.ts';
 import { BucketKeeper } from './bucket-keeper.ts';
 
-/** A directory in the place of the bucket: what is asked of a store is the same. `real-bucket.test.ts` has a real one. */
-
-const dayMs = 86_400_000;
+let stage: BucketStage;
 let bucket: string;
 let store: Store;
-let isLocked: (key: string) => boolean;
-/** Called before an object is deleted. */
-let beforeDelete: (key: string) => void;
+let hooks: BucketHooks;
 let gateway: TestGateway;
 let host: TestHost;
 let link: TestLink;
 let keeper: BucketKeeper;
 
 beforeEach(async () => {
-  bucket = mkdtempSync(join(tmpdir(), 'strideiq-bucket-'));
-  store = openDirectoryStore({ path: bucket, host: 'db1' });
-  isLocked = () => false;
-  beforeDelete = () => undefined;
-  const watched = new Proxy(store, {
-    get: (target, key) => {
-      const value: unknown = Reflect.get(target, key);
-      if (key !== 'delete') return typeof value === 'function' ? value.bind(target) : value;
-      return async (name: string) => {
-        beforeDelete(name);
-        if (isLocked(name)) throw new StorageError('ObjectLocked', `${name} is kept by Object Lock.`, 'Wait.');
-        return target.delete(name);
-      };
-    },
-  });
-  // Objects have the dates of this machine, and what is young is not judged.
-  gateway = await startGateway({ openOwnStore: async () => Promise.resolve(watched), startAt: Date.now() + 3_600_000 });
-  host = new TestHost(gateway, 'production', 'db1').looksAfter('app').enrol();
-  host.databases[0]?.stores.push(bucketStore('app/'));
-  link = await host.connect();
-  keeper = new BucketKeeper(gateway);
-  own(host.databaseId());
+  stage = await BucketStage.start();
+  ({ bucket, store, hooks, gateway, host, link, keeper } = stage);
 });
-afterEach(async () => {
-  await keeper.stop();
-  await gateway.stop();
-  store.close();
-  rmSync(bucket, { recursive: true });
-});
-
-function own(databaseId: string): void {
-  const owner = { formatVersion: 1, storeId: host.storeId(1), environment: 'production', database: 'app', databaseId };
-  writeFileSync(join(bucket, 'strideiq-owner.json'), JSON.stringify(owner));
-}
-
-const manifestOf = (stem: string) => `the manifest of ${stem}`;
-
-/** One a night, for so many nights, each reported when it was made. */
-async function nights(count: number): Promise<ReportedBackup[]> {
-  const made: ReportedBackup[] = [];
-  for (let night = 0; night < count; night++) {
-    gateway.clock.now += dayMs;
-    const at = new Date(gateway.now());
-    const names = backupNames('app', at);
-    const copy = (storeAt: number) => ({ storeId: host.storeId(storeAt), key: names.dump, state: 'stored' as const });
-    const backup = madeBackup(host, {
-      snapshotAt: at.toISOString(),
-      objectName: names.dump,
-      manifestSha256: createHash('sha256').update(manifestOf(names.stem)).digest('hex'),
-      copies: [copy(0), copy(1)].map((each) => ({ ...each, sizeBytes: 4 })),
-    });
-    await link.send(host.report('run', runBody(host, newId(at.getTime()), 'succeeded', { backup })));
-    for (const name of [names.dump, names.privileges]) writeFileSync(join(bucket, name), 'dump');
-    writeFileSync(join(bucket, names.manifest), manifestOf(names.stem));
-    made.push(backup);
-  }
-  return made;
-}
+afterEach(async () => stage.stop());
 
 const keep = async (...approval: Parameters<BucketKeeper['keep']> extends [string, ...infer Rest] ? Rest : never) =>
   (await keeper.keep(host.databaseId(), ...approval))[0];
 const idsOf = (backups: readonly ReportedBackup[]) => backups.map(({ backupId }) => backupId);
 const objects = () => readdirSync(bucket).filter((name) => name.startsWith('app_'));
-const inState = (state: (typeof copies.$inferSelect)['state'], at = 1) =>
-  gateway.catalog
-    .select()
-    .from(copies)
-    .where(and(eq(copies.storeId, host.storeId(at)), eq(copies.state, state)))
-    .all();
 function policy(retention: Record<string, object>): void {
   const version = gateway.catalog.select().from(policies).all().length + 1;
   const [first] = gateway.catalog.select().from(policies).all();
@@ -109,12 +43,12 @@ function policy(retention: Record<string, object>): void {
 
 describe('retention', () => {
   test('keeps thirty days where nobody says otherwise; what goes is deleted, and each stands in the audit', async () => {
-    const made = await nights(33);
+    const made = await stage.nights(33);
     const old = made.slice(0, 3);
     expect((await keep())?.outcome).toEqual({ removed: idsOf(old), locked: [], problems: [] });
     expect(objects()).toHaveLength(30 * 3);
-    expect(inState('deleted').map(({ key }) => key)).toEqual(old.map(({ objectName }) => objectName));
-    expect(inState('stored', 0)).toHaveLength(33);
+    expect(stage.inState('deleted').map(({ key }) => key)).toEqual(old.map(({ objectName }) => objectName));
+    expect(stage.inState('stored', 0)).toHaveLength(33);
     const entries = gateway.catalog.select().from(audit).where(eq(audit.action, 'copy.delete')).all();
     expect(entries.map(({ actor, environment, detail }) => [actor, environment, detail['backupId']])).toEqual(
       idsOf(old).map((id) => ['retention', 'production', id]),
@@ -123,7 +57,7 @@ describe('retention', () => {
   });
 
   test('much at once waits for somebody to look, and then goes by their name: what they have looked at, and no more', async () => {
-    const made = await nights(10);
+    const made = await stage.nights(10);
     gateway.clock.now += 8 * dayMs;
     policy({ s3: { count: 2 } });
     expect(await keep()).toMatchObject({ waits: expect.stringMatching(/remove 8 of 10 copies/) as string });
@@ -134,7 +68,7 @@ describe('retention', () => {
   });
 
   test('what would go in small parts waits too, once it is much in all', async () => {
-    await nights(12);
+    await stage.nights(12);
     gateway.clock.now += 8 * dayMs;
     let kept = 12;
     const steps = [11, 10, 9, 8, 7, 6].map((count) => ({ s3: { count } }));
@@ -151,26 +85,26 @@ describe('retention', () => {
   });
 
   test('a backup that its host dates long ago goes no sooner than one of today would', async () => {
-    await nights(3);
+    await stage.nights(3);
     const at = new Date('2019-01-01T03:00:00Z');
     const names = backupNames('app', at);
     const copy = { storeId: host.storeId(1), key: names.dump, state: 'stored' as const, sizeBytes: 4 };
     const backup = madeBackup(host, { snapshotAt: at.toISOString(), objectName: names.dump, copies: [copy] });
     await link.send(host.report('run', runBody(host, newId(1), 'succeeded', { backup })));
-    writeFileSync(join(bucket, names.dump), 'dump');
+    writeFileSync(stage.path(names.dump), 'dump');
     expect((await keep())?.outcome).toBeUndefined();
   });
 
   test('good copies that are said to be there and are not are no reason to remove others', async () => {
-    const made = await nights(40);
-    for (const { objectName } of made.slice(35)) rmSync(join(bucket, objectName));
+    const made = await stage.nights(40);
+    for (const { objectName } of made.slice(35)) rmSync(stage.path(objectName));
     // Counted from the newest that is there, which is of five nights before the last.
     expect((await keep())?.outcome?.removed).toEqual(idsOf(made.slice(0, 5)));
-    expect(inState('missing')).toHaveLength(5);
+    expect(stage.inState('missing')).toHaveLength(5);
   });
 
   test('what a host has dated long ago takes no place from others, however many it names', async () => {
-    const made = await nights(16);
+    const made = await stage.nights(16);
     gateway.clock.now += 20 * dayMs;
     policy({ s3: { count: 12 } });
     for (let hour = 1; hour <= 12; hour++) {
@@ -179,13 +113,13 @@ describe('retention', () => {
       const copy = { storeId: host.storeId(1), key: names.dump, state: 'stored' as const, sizeBytes: 4 };
       const backup = madeBackup(host, { snapshotAt: at.toISOString(), objectName: names.dump, copies: [copy] });
       await link.send(host.report('run', runBody(host, newId(hour), 'succeeded', { backup })));
-      for (const name of [names.dump, names.manifest]) writeFileSync(join(bucket, name), 'dump');
+      for (const name of [names.dump, names.manifest]) writeFileSync(stage.path(name), 'dump');
     }
     expect((await keep())?.outcome?.removed).toEqual(idsOf(made.slice(0, 4)));
   });
 
   test('while the agent goes by a newer policy than the catalog knows, or a store is called otherwise, nothing is removed', async () => {
-    await nights(33);
+    await stage.nights(33);
     gateway.catalog.update(databases).set({ runsPolicy: 9 }).run();
     expect(await keep()).toMatchObject({ waits: expect.stringContaining('version 9') as string });
     gateway.catalog.update(databases).set({ runsPolicy: 1 }).run();
@@ -195,7 +129,7 @@ describe('retention', () => {
   });
 
   test('a pin that comes while the manifest is looked at still keeps its backup', async () => {
-    const [old] = await nights(31);
+    const [old] = await stage.nights(31);
     const { get } = store;
     store.get = async (...asked) => {
       if (asked[0].endsWith('.manifest.json')) {
@@ -204,22 +138,22 @@ describe('retention', () => {
       return get.apply(store, asked);
     };
     expect((await keep())?.outcome?.removed).toEqual([]);
-    expect(inState('stored')).toHaveLength(31);
+    expect(stage.inState('stored')).toHaveLength(31);
   });
 
   test('a pin keeps a backup, also one that comes while others are removed', async () => {
-    const [first, second, third] = await nights(33);
+    const [first, second, third] = await stage.nights(33);
     const pin = (backupId = '') => pinBackup(gateway, { backupId, reason: 'an audit', until: null, actor: 'key-1' });
     pin(first?.backupId);
-    beforeDelete = (key) => {
+    hooks.beforeDelete = (key) => {
       if (key === second?.objectName) pin(third?.backupId);
     };
     expect((await keep())?.outcome?.removed).toEqual([second?.backupId]);
   });
 
   test('a bucket that is not known to be this database’s has nothing removed', async () => {
-    await nights(33);
-    for (const breakIt of [() => own(newId(1)), () => rmSync(join(bucket, 'strideiq-owner.json'))]) {
+    await stage.nights(33);
+    for (const breakIt of [() => stage.own(newId(1)), () => rmSync(stage.path('strideiq-owner.json'))]) {
       breakIt();
       expect(await keep()).toMatchObject({
         waits: expect.stringMatching(/not known to be/) as string,
@@ -227,11 +161,11 @@ describe('retention', () => {
       });
     }
     expect(objects()).toHaveLength(99);
-    expect(inState('missing')).toEqual([]);
+    expect(stage.inState('missing')).toEqual([]);
   });
 
   test('what a host names no more is left alone', async () => {
-    await nights(33);
+    await stage.nights(33);
     gateway.catalog
       .update(stores)
       .set({ declared: false })
@@ -242,48 +176,48 @@ describe('retention', () => {
   });
 
   test('without a policy nothing is removed', async () => {
-    await nights(33);
+    await stage.nights(33);
     gateway.catalog.delete(policies).run();
     expect(await keep()).toMatchObject({ drift: [], waits: expect.stringContaining('no policy') as string });
     expect(objects()).toHaveLength(99);
   });
 
   test('what Object Lock keeps is locked, and asked for again a day later', async () => {
-    const [old] = await nights(31);
-    isLocked = (key) => key === old?.objectName;
+    const [old] = await stage.nights(31);
+    hooks.isLocked = (key) => key === old?.objectName;
     expect((await keep())?.outcome?.locked).toEqual([old?.backupId]);
-    expect(inState('locked')).toMatchObject([{ errorCode: 'ObjectLocked' }]);
-    isLocked = () => false;
+    expect(stage.inState('locked')).toMatchObject([{ errorCode: 'ObjectLocked' }]);
+    hooks.isLocked = () => false;
     expect((await keep())?.outcome?.removed).toEqual([]);
     gateway.clock.now += dayMs;
     expect((await keep())?.outcome?.removed).toEqual([old?.backupId]);
   });
 
   test('a removal that was cut short is finished, or taken back where it is not to be any more', async () => {
-    const [old] = await nights(31);
-    isLocked = (key) => {
+    const [old] = await stage.nights(31);
+    hooks.isLocked = (key) => {
       if (key.endsWith('.manifest.json')) throw new Error('cut');
       return false;
     };
     expect((await keep())?.outcome?.problems).toHaveLength(1);
-    expect(inState('deleting')).toMatchObject([{ backupId: old?.backupId, error: 'no rule keeps it any more' }]);
-    isLocked = () => false;
+    expect(stage.inState('deleting')).toMatchObject([{ backupId: old?.backupId, error: 'no rule keeps it any more' }]);
+    hooks.isLocked = () => false;
     expect((await keep())?.outcome?.removed).toEqual([old?.backupId]);
     expect(objects()).toHaveLength(90);
-    const [next] = (await nights(1)) && inState('stored');
-    isLocked = () => {
+    const [next] = (await stage.nights(1)) && stage.inState('stored');
+    hooks.isLocked = () => {
       throw new Error('cut');
     };
     expect((await keep())?.outcome?.problems).toHaveLength(1);
     pinBackup(gateway, { backupId: next?.backupId ?? '', reason: 'an audit', until: null, actor: 'key-1' });
-    await nights(1);
+    await stage.nights(1);
     await keep();
-    expect(inState('deleting').map(({ backupId }) => backupId)).not.toContain(next?.backupId);
-    expect(inState('stored').map(({ backupId }) => backupId)).toContain(next?.backupId);
+    expect(stage.inState('deleting').map(({ backupId }) => backupId)).not.toContain(next?.backupId);
+    expect(stage.inState('stored').map(({ backupId }) => backupId)).toContain(next?.backupId);
   });
 
   test('what is about to be read stays until it was, and all while nobody knows what is read', async () => {
-    const [old] = await nights(31);
+    const [old] = await stage.nights(31);
     const run = { id: newId(1), kind: 'restore', databaseId: host.databaseId(), agentId: host.agentId };
     gateway.catalog
       .insert(runs)
@@ -305,18 +239,18 @@ describe('retention', () => {
     [
       'another backup is said to be there too',
       (key: string) => {
-        const newest = inState('stored').at(-1);
+        const newest = stage.inState('stored').at(-1);
         const ofNewest = and(eq(copies.backupId, newest?.backupId ?? ''), eq(copies.storeId, host.storeId(1)));
         gateway.catalog.update(copies).set({ key }).where(ofNewest).run();
       },
     ],
     [
       'its manifest is another one',
-      (key: string) => writeFileSync(join(bucket, parseBackupName(key)?.names.manifest ?? ''), 'another'),
+      (key: string) => writeFileSync(stage.path(parseBackupName(key)?.names.manifest ?? ''), 'another'),
     ],
-    ['its manifest is gone', (key: string) => rmSync(join(bucket, parseBackupName(key)?.names.manifest ?? ''))],
+    ['its manifest is gone', (key: string) => rmSync(stage.path(parseBackupName(key)?.names.manifest ?? ''))],
   ])('a copy is left alone where %s', async (_, change) => {
-    const [old] = await nights(32);
+    const [old] = await stage.nights(32);
     change(old?.objectName ?? '');
     const done = (await keep())?.outcome;
     expect(done?.problems.join()).toMatch(/left alone/);
@@ -325,10 +259,10 @@ describe('retention', () => {
   });
 
   test('one bucket that fails keeps no other from being looked after', async () => {
-    const [old] = await nights(31);
+    const [old] = await stage.nights(31);
     host.looksAfter('other', { stores: [bucketStore('other/')] });
     await link.close();
-    link = await host.connect();
+    await host.connect();
     const { openOwnStore } = gateway;
     const failing: typeof openOwnStore = async (row) => {
       if (row.location.endsWith('/other/')) throw new StorageError('BucketMissing', 'It is gone.', 'Make it.');
@@ -336,7 +270,7 @@ describe('retention', () => {
     };
     const both = new BucketKeeper({ ...gateway, openOwnStore: failing });
     await both.keepAll();
-    expect(inState('deleted')).toMatchObject([{ backupId: old?.backupId }]);
+    expect(stage.inState('deleted')).toMatchObject([{ backupId: old?.backupId }]);
     expect(gateway.said.some(({ level, text }) => level === 'warn' && text.includes('It is gone.'))).toBe(true);
     expect(await both.keep(host.databaseId('other'))).toMatchObject([
       { waits: expect.stringContaining('gone') as string },
@@ -344,94 +278,14 @@ describe('retention', () => {
   });
 
   test('a stop ends it after the copy that it is at', async () => {
-    await nights(33);
+    await stage.nights(33);
     let stopped: Promise<void> | undefined;
-    beforeDelete = () => {
+    hooks.beforeDelete = () => {
       stopped ??= keeper.stop();
     };
     await keep();
     await stopped;
-    expect(inState('deleted')).toHaveLength(1);
-    expect(inState('deleting')).toEqual([]);
-  });
-});
-
-describe('drift', () => {
-  const found = () =>
-    gateway.catalog
-      .select()
-      .from(drift)
-      .all()
-      .map(({ kind, key }) => [kind, key]);
-  const look = async () => (await keeper.look(host.databaseId()))[0];
-
-  test('deleted by hand, added, resized and written again: each is told within one pass, and marked', async () => {
-    const [gone, resized, changed, bare] = await nights(4);
-    expect((await look())?.drift).toEqual([]);
-    rmSync(join(bucket, gone?.objectName ?? ''));
-    writeFileSync(join(bucket, resized?.objectName ?? ''), 'another dump');
-    writeFileSync(join(bucket, changed?.objectName ?? ''), 'DUMP');
-    utimesSync(join(bucket, changed?.objectName ?? ''), new Date(), new Date(Date.now() - 60_000));
-    rmSync(join(bucket, parseBackupName(bare?.objectName ?? '')?.names.manifest ?? ''));
-    writeFileSync(join(bucket, 'notes.txt'), 'mine');
-    writeFileSync(join(bucket, 'app_20200101_030000.sql.gz'), 'an old script’s');
-    await look();
-    expect(found()).toEqual(
-      expect.arrayContaining([
-        ['missing', gone?.objectName],
-        ['resized', resized?.objectName],
-        ['changed', changed?.objectName],
-        ['incomplete', bare?.objectName],
-        ['foreign', 'notes.txt'],
-        ['unmanaged', 'app_20200101_030000.sql.gz'],
-      ]),
-    );
-    expect(found()).toHaveLength(6);
-    expect(inState('missing')).toMatchObject([{ backupId: gone?.backupId, errorCode: 'CopyMissing' }]);
-    expect(inState('corrupt')).toMatchObject([{ backupId: resized?.backupId, errorCode: 'CopyCorrupt' }]);
-  });
-
-  test('what is back is stored again, and what is put right is no drift any more; what stays keeps its date', async () => {
-    const [gone] = await nights(2);
-    await look();
-    rmSync(join(bucket, gone?.objectName ?? ''));
-    writeFileSync(join(bucket, 'notes.txt'), 'mine');
-    await look();
-    const [notes] = gateway.catalog.select().from(drift).where(eq(drift.kind, 'foreign')).all();
-    gateway.clock.now += dayMs;
-    writeFileSync(join(bucket, gone?.objectName ?? ''), 'dump');
-    await look();
-    await look();
-    expect(inState('stored')).toHaveLength(2);
-    expect(gateway.catalog.select().from(drift).all()).toEqual([notes]);
-  });
-
-  test('uploads that were left for a day are ended', async () => {
-    writeFileSync(join(bucket, '.app_20260101_030000.sql.gz.abc.partial'), 'half');
-    await look();
-    expect(readdirSync(bucket).filter((name) => name.endsWith('.partial'))).toHaveLength(1);
-    gateway.clock.now += 2 * dayMs;
-    await look();
-    expect(readdirSync(bucket).filter((name) => name.endsWith('.partial'))).toEqual([]);
-  });
-
-  test('where uploads may not be listed, what is gone is told all the same', async () => {
-    const [gone] = await nights(1);
-    rmSync(join(bucket, gone?.objectName ?? ''));
-    store.unfinished = () => {
-      throw new StorageError('AccessDenied', 'The store refuses to list uploads.', 'Allow it.');
-    };
-    expect(await look()).toMatchObject({ waits: expect.stringContaining('refuses to list uploads') as string });
-    expect(found()).toContainEqual(['missing', gone?.objectName]);
-  });
-
-  test('of a database that is gone from the catalog’s files nothing is looked at, and a bucket without credentials is said', async () => {
-    gateway.catalog.update(databases).set({ declared: false }).run();
-    const without = new BucketKeeper({ ...gateway, openOwnStore: async () => Promise.resolve(undefined) });
-    await without.keepAll();
-    expect(gateway.said.filter(({ text }) => text.includes('credentials'))).toEqual([]);
-    expect(await without.look(host.databaseId())).toMatchObject([
-      { waits: expect.stringContaining('credentials') as string },
-    ]);
+    expect(stage.inState('deleted')).toHaveLength(1);
+    expect(stage.inState('deleting')).toEqual([]);
   });
 });
