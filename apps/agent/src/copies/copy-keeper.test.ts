@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { backupNames, newId } from '@strideiq/core';
+import { newId } from '@strideiq/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { manifestText, sealedBackupOf, sha256 } from '../backup/manifest.ts';
 import type { Host } from '../compose.ts';
 import { AgentError } from '../errors.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
-import { exampleManifest } from '../testing/example-manifest.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
+import { storeBackup } from '../testing/stored-backup.ts';
 import { TestAgent } from '../testing/test-agent.ts';
 import { CopyKeeper } from './copy-keeper.ts';
 
@@ -54,35 +52,8 @@ const database = () => host.configuration.databases['app'] ?? expect.unreachable
 
 /** One whose copy in the other directory failed. @returns its name without an end */
 async function made(hoursAgo: number): Promise<string> {
-  const at = new Date(now - hoursAgo * hour);
-  const names = backupNames('app', at);
-  const content = createHash('sha256').update(names.stem).digest('hex').slice(0, 30);
-  const [backupId, runId] = [newId(at.getTime()), newId(at.getTime())];
-  const object = { ...exampleManifest.object, name: names.dump, sha256: sha256(Buffer.from(content)) };
-  const manifest = { ...exampleManifest, backupId, runId, object };
-  const text = manifestText(manifest, names.manifest);
-  writeFileSync(join(agent.backups, names.dump), content);
-  writeFileSync(join(agent.backups, names.manifest), text);
-  const { journal } = host;
-  const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
-  journal.begin({ ...run, databaseId: agent.databaseId() });
-  const seal = {
-    runId,
-    backupId,
-    manifest: text.toString(),
-    manifestSha256: sha256(text),
-    privileges: null,
-    globals: null,
-  };
-  journal.seal(seal, sealedBackupOf(manifest, seal.manifestSha256));
-  const stores = await host.storesOf(database());
-  const copies = stores.map(({ name, store }) => {
-    const planned = { storeId: store.storeId, store: name, location: store.location, dumpKey: names.dump };
-    return name === 'local'
-      ? { ...planned, state: 'stored' as const, sizeBytes: 30 }
-      : { ...planned, state: 'failed' as const, errorCode: 'StoreFailed', error: 'away' };
-  });
-  journal.finish(runId, 'succeeded', { copies });
+  const at = now - hoursAgo * hour;
+  const { names } = await storeBackup(host, { at, directories: [agent.backups], failedIn: ['other'] });
   return names.stem;
 }
 

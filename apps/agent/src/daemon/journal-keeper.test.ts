@@ -1,12 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { backupNames, newId } from '@strideiq/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { manifestText, sealedBackupOf, sha256 } from '../backup/manifest.ts';
 import type { Host } from '../compose.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
-import { exampleManifest } from '../testing/example-manifest.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
+import { storeBackup, type StoredBackup } from '../testing/stored-backup.ts';
 import { TestAgent } from '../testing/test-agent.ts';
 import { JournalKeeper } from './journal-keeper.ts';
 
@@ -46,45 +44,19 @@ afterEach(async () => {
 const database = () => host.configuration.databases['app'] ?? expect.unreachable();
 const directory = (store: 'local' | 'other') => (store === 'local' ? agent.backups : join(agent.directory, 'other'));
 
-/** A backup whose copies stand in these stores. */
-async function made(...stores: ('local' | 'other')[]) {
+/** A backup whose copies stand in these stores, and in none any more of the others that its run has put them into. */
+async function made(...stores: ('local' | 'other')[]): Promise<StoredBackup> {
   now += 60_000;
-  const names = backupNames('app', new Date(now));
-  const [backupId, runId] = [newId(now), newId(now)];
-  const manifest = { ...exampleManifest, backupId, runId, object: { ...exampleManifest.object, name: names.dump } };
-  const text = manifestText(manifest, names.manifest);
-  for (const store of stores) {
-    writeFileSync(join(directory(store), names.dump), 'x'.repeat(30));
-    writeFileSync(join(directory(store), names.manifest), text);
-  }
-  const { journal } = host;
-  const run = { id: runId, kind: 'backup' as const, environment: 'test', database: 'app', detail: { backupId } };
-  journal.begin({ ...run, databaseId: agent.databaseId() });
-  const seal = {
-    runId,
-    backupId,
-    manifest: text.toString(),
-    manifestSha256: sha256(text),
-    privileges: null,
-    globals: null,
-  };
-  journal.seal(seal, sealedBackupOf(manifest, seal.manifestSha256));
-  const opened = await host.storesOf(database());
-  const copies = opened.map(({ name, store }) => {
-    const planned = { storeId: store.storeId, store: name, location: store.location, dumpKey: names.dump };
-    return { ...planned, state: 'stored' as const, sizeBytes: 30 };
-  });
-  journal.finish(runId, 'succeeded', { copies });
-  return { runId, backupId, sha256: seal.manifestSha256, names };
+  return storeBackup(host, { at: now, directories: stores.map(directory) });
 }
 
 /** Those by which the next backup is estimated. */
 async function twentyMore(): Promise<void> {
   for (let n = 0; n < 20; n++) await made();
 }
-const isKnown = ({ runId, backupId, sha256 }: Awaited<ReturnType<typeof made>>) => {
+const isKnown = ({ runId, backupId, manifestSha256 }: StoredBackup) => {
   const known = host.journal.get(runId) !== undefined;
-  expect(host.journal.knowsManifest(backupId, sha256)).toBe(known);
+  expect(host.journal.knowsManifest(backupId, manifestSha256)).toBe(known);
   return known;
 };
 
