@@ -10,7 +10,7 @@ import {
 } from '@strideiq/testkit';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { AgentHost, type RunningAgent } from './agent-host.ts';
+import { AgentHost, type HostOptions, type RunningAgent } from './agent-host.ts';
 import { ControlPlaneServer } from './control-plane-server.ts';
 import { HostClock } from './host-clock.ts';
 import { ownS3 } from './own-s3.ts';
@@ -51,6 +51,38 @@ async function end(): Promise<void> {
   daemon?.process.kill('SIGKILL');
   await daemon?.result;
   daemon = undefined;
+}
+
+interface Days {
+  /** Hours from one backup to the next. */
+  everyHours: number;
+  /** Backups after the first, of which the last is due at this machine's time. */
+  count: number;
+  /** What the host's file says. */
+  retention: Record<string, object>;
+}
+
+/** Starts the host, enrolled and connected, with its clock an hour before the first backup. */
+async function startHost(
+  { everyHours, count, retention }: Days,
+  options: Partial<HostOptions>,
+): Promise<{ schedule: string; everyMs: number; first: number; last: number; databaseId: string }> {
+  const schedule = `0 */${everyHours} * * *`;
+  const everyMs = everyHours * hourMs;
+  const last = Math.floor(Date.now() / everyMs) * everyMs;
+  const first = last - count * everyMs;
+  clock = new HostClock(first - hourMs);
+  host = new AgentHost({
+    cluster,
+    database: 'app',
+    controlPlane: server.url,
+    env: clock.env,
+    more: { schedule, retention },
+    ...options,
+  });
+  daemon = await server.enrol(host);
+  const { databaseId } = await server.connected(host);
+  return { schedule, everyMs, first, last, databaseId };
 }
 
 interface DueRun extends RawRun {
@@ -158,25 +190,15 @@ describe('a week without control plane', () => {
   afterEach(async () => proxy.stop());
 
   test('and it is back with its catalog, and then with one of a week ago: the history is whole, nothing is double, and retention was kept', async () => {
-    const everyMs = 6 * hourMs;
-    const last = Math.floor(Date.now() / everyMs) * everyMs;
-    const first = last - 28 * everyMs;
-    clock = new HostClock(first - hourMs);
-    host = new AgentHost({
-      cluster,
-      database: 'app',
-      connection: { host: proxy.host, port: proxy.port },
-      controlPlane: server.url,
-      env: clock.env,
+    const { schedule, everyMs, first, last, databaseId } = await startHost(
       // What is in force is another by then.
-      more: { schedule: '0 */6 * * *', retention: { local: { days: 5 } } },
-    });
-    daemon = await server.enrol(host);
+      { everyHours: 6, count: 28, retention: { local: { days: 5 } } },
+      { connection: { host: proxy.host, port: proxy.port } },
+    );
     const { detail: pinned } = await backedUpAt(first);
     await delivered();
     expectWholeHistory();
-    const { databaseId } = await server.connected(host);
-    const policy = { schedule: '0 */6 * * *', retention: { local: { days: 2 } } };
+    const policy = { schedule, retention: { local: { days: 2 } } };
     const changes = [
       await server.request('POST', `/databases/${databaseId}/policy`, { body: { policy } }),
       await server.request('POST', `/backups/${pinned.backupId}/pin`, { body: { reason: 'an audit' } }),
@@ -267,23 +289,12 @@ describe('a day without S3', () => {
   afterEach(async () => proxy.stop());
 
   test('local copies go on, the catalog says of each that failed where, why and since when, and what is missing is made in order', async () => {
-    const everyMs = 3 * hourMs;
-    const last = Math.floor(Date.now() / everyMs) * everyMs;
-    const first = last - 10 * everyMs;
-    clock = new HostClock(first - hourMs);
-    host = new AgentHost({
-      cluster,
-      database: 'app',
-      controlPlane: server.url,
-      env: clock.env,
-      s3: { server: s3(), endpoint: proxy.endpoint, bucket: 'alone' },
-      dump: { stallLimit: '1s' },
+    const { everyMs, first, last, databaseId } = await startHost(
       // Fewer than are made while S3 is away.
-      more: { schedule: '0 */3 * * *', retention: { local: { count: 3 }, s3: { days: 30 } } },
-    });
-    daemon = await server.enrol(host);
+      { everyHours: 3, count: 10, retention: { local: { count: 3 }, s3: { days: 30 } } },
+      { s3: { server: s3(), endpoint: proxy.endpoint, bucket: 'alone' }, dump: { stallLimit: '1s' } },
+    );
     const stateOf = (run: DueRun, store: string) => run.detail.copies?.find((copy) => copy.store === store)?.state;
-    const { databaseId } = await server.connected(host);
     const catalog = async () => {
       const { items } = await server.get<{ items: { runId: string; copies: Copy[] }[] }>(
         `/backups?databaseId=${databaseId}&limit=100`,
