@@ -62,6 +62,18 @@ test('what is there twice counts twice', () => {
   expect(twice?.schema).toMatchObject({ removed: 1, added: 0, changed: 0 });
 });
 
+test('a dot within a name makes no table another one', () => {
+  const tables = [
+    { schema: 'a', name: 'b.c', rows: 1000 },
+    { schema: 'a.b', name: 'c', rows: 0 },
+    { schema: 'a', name: '"b', rows: 500 },
+  ];
+  const dumpOptions = { compressionLevel: 4, jobs: 2, excludeTables: [], excludeTableData: [] };
+  const made = shapeOf({ backupId: 'one', tables, inventory: [], dumpOptions });
+  expect(made.tables.map(([name]) => name)).toEqual(['a."b.c"', '"a.b".c', 'a."""b"']);
+  expect(compareBackups(made, made)?.rowsLost).toEqual([]);
+});
+
 test('backups that leave out other things are not compared', () => {
   expect(compareBackups(shape({}), shape({ excludeTables: ['audit'] }))).toBeUndefined();
 });

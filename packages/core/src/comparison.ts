@@ -52,7 +52,7 @@ export function shapeOf({
   return {
     backupId,
     leavesOut: JSON.stringify([excludeTables, excludeTableData]),
-    tables: tables.map(({ schema, name, rows }) => [`${schema}.${name}`, rows]),
+    tables: tables.map(({ schema, name, rows }) => [`${part(schema)}.${part(name)}`, rows]),
     objects: inventory.map(({ kind, identity, parts = [] }) => {
       const name = `${kind} ${identity}`;
       const times = (seen.get(name) ?? 0) + 1;
@@ -60,6 +60,11 @@ export function shapeOf({
       return [times === 1 ? name : `${name} (${times})`, hashOf(parts)];
     }),
   };
+}
+
+/** A dot within a name would make it that of another table; whatever else it holds is told as it is. */
+function part(name: string): string {
+  return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
 function hashOf(parts: readonly string[]): string {
