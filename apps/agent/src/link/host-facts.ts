@@ -118,10 +118,14 @@ export class HostFacts {
       const looking = look().finally(() => this.#hanging.delete(what));
       return { value: await within(looking, { limitMs: lookLimitMs, late: () => silent }) };
     } catch (error) {
-      const text = redacted(paragraphOf(error), this.#host.surroundings.secrets);
-      return { error: text.slice(0, mostTextLength).toWellFormed() };
+      return { error: toldText(error, this.#host) };
     }
   }
+}
+
+/** As it may leave this host: whole commands of `dump.exec` may stand in it. */
+function toldText(error: unknown, { surroundings }: Host): string {
+  return redacted(paragraphOf(error), surroundings.secrets).slice(0, mostTextLength).toWellFormed();
 }
 
 async function databaseFacts(
@@ -134,7 +138,7 @@ async function databaseFacts(
     const facts = await answered(connection, readServerFacts(connection));
     const tool = await findTool('pg_dump', endpoint, facts.major, database.dump.pgDump).then(
       ({ version }) => ({ pgDumpVersion: version }),
-      (error: unknown) => ({ pgDumpProblem: paragraphOf(error).slice(0, mostTextLength).toWellFormed() }),
+      (error: unknown) => ({ pgDumpProblem: toldText(error, host) }),
     );
     return { serverVersion: facts.version, sizeBytes: facts.databaseBytes, ...tool };
   } finally {
