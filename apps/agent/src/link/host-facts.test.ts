@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseFacts } from '@strideiq/protocol';
-import { startPostgres, type PostgresCluster } from '@strideiq/testkit';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startPostgres, waitFor, type PostgresCluster } from '@strideiq/testkit';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
+import { storeBackup } from '../testing/stored-backup.ts';
 import { TestAgent } from '../testing/test-agent.ts';
 import { HostFacts } from './host-facts.ts';
 
@@ -46,6 +47,71 @@ async function look(): Promise<DatabaseFacts | undefined> {
     host.close();
   }
 }
+
+describe('a store that is known to hold copies', () => {
+  /** What is told of the stores of a host that has backed up into them. */
+  async function storesAfter(change: () => void, stores = ['local']) {
+    const bucket = { type: 's3', bucket: 'away', region: 'us-east-1', endpoint: 'http://127.0.0.1:1' };
+    const credentials = { accessKeyIdFile: 'key', secretAccessKeyFile: 'key' };
+    const connection = { host: '127.0.0.1', port: 1, user: 'nobody' };
+    agent = new TestAgent({
+      controlPlane: new ScriptedControlPlane(),
+      databases: { app: { connection, stores } },
+      stores: { bucket: { ...bucket, credentials } },
+    });
+    writeFileSync(join(agent.directory, 'key'), 'known', { mode: 0o600 });
+    const host = await agent.open();
+    try {
+      await storeBackup(host, { at: Date.now(), directories: [agent.backups] });
+      change();
+      const facts = new HostFacts(host, Date.now);
+      const all = async () => (await facts.current()).stores;
+      // A bucket that is away is tried for a while.
+      return await waitFor(
+        'all to be told of',
+        async () => ((await all()).length === stores.length ? all() : undefined),
+        {
+          timeoutMs: 60_000,
+        },
+      );
+    } finally {
+      host.close();
+    }
+  }
+
+  test('has room', async () => {
+    expect(await storesAfter(() => undefined)).toMatchObject([{ freeBytes: expect.any(Number) as number }]);
+  });
+
+  test('is told to be away where its bucket does not answer', async () => {
+    expect(await storesAfter(() => undefined, ['bucket'])).toMatchObject([
+      { freeBytes: null, error: 'no answer for 20 s' },
+    ]);
+  });
+
+  test.each([
+    ['gone', () => rmSync(agent.backups, { recursive: true })],
+    [
+      'empty, as a mount point is without its disk',
+      () => readdirSync(agent.backups).forEach((name) => rmSync(join(agent.backups, name))),
+    ],
+  ])('is told to be away once its directory is %s', async (_, change) => {
+    const [local] = await storesAfter(change);
+    expect(local).toMatchObject({ freeBytes: null, error: expect.stringContaining('is its disk mounted?') as string });
+  });
+});
+
+test('a directory that was not used yet has the room that it will be made in', async () => {
+  makeAgent({ name: 'pg_dump', script: 'exit 1' }, (tools) => ({ pgDump: tools }));
+  rmSync(agent.backups, { recursive: true });
+  const host = await agent.open();
+  try {
+    const { stores } = await new HostFacts(host, Date.now).current();
+    expect(stores).toEqual([{ storeId: expect.any(String) as string, freeBytes: expect.any(Number) as number }]);
+  } finally {
+    host.close();
+  }
+});
 
 test('a pg_dump that is too old is told, and which', async () => {
   makeAgent({ name: 'pg_dump', script: 'echo "pg_dump (PostgreSQL) 9.6.1"' }, (tools) => ({ pgDump: tools }));

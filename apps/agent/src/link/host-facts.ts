@@ -7,6 +7,7 @@ import type { Host } from '../compose.ts';
 import { storesOf, type DatabaseConfiguration, type PlacedStore } from '../configuration/index.ts';
 import { findTool } from '../postgres/client-tools.ts';
 import { answered, connect, endConnection } from '../postgres/connect.ts';
+import { ownerIn } from '../stores/prefix-owner.ts';
 import { storeIdOfPlace } from '../stores/reachable-stores.ts';
 
 type Facts = Pick<Heartbeat, 'databases' | 'stores'>;
@@ -98,7 +99,10 @@ export class HostFacts {
       const host = this.#host.forWork(new AbortController().signal);
       try {
         const [opened] = await host.storesOf(database, [placed.name]);
-        return (await opened?.store.freeBytes()) ?? null;
+        if (!opened) return null;
+        // What is gone has room on the disk above it, and what is away has none to tell of: the next backup would fail.
+        if (host.journal.hasStoredIn(host.databaseIdOf(database), storeId)) await ownerIn(opened);
+        return (await opened.store.freeBytes()) ?? null;
       } finally {
         host.close();
       }

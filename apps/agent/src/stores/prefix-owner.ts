@@ -19,8 +19,7 @@ export async function claimPrefix(
   wasUsed: boolean,
 ): Promise<void> {
   const text = JSON.stringify({ formatVersion: 1, storeId: store.storeId, ...owner }, undefined, 2);
-  const there = await store.head(fixedNames.owner);
-  if (!there && kind === 'directory' && wasUsed && (await isEmpty(store))) throw notMounted(store);
+  const there = wasUsed ? await ownerIn({ store, kind }) : await store.head(fixedNames.owner);
   if (!there || there.sizeBytes === 0) {
     try {
       await store.put(fixedNames.owner, once(Buffer.from(`${text}\n`)), { replace: there !== undefined });
@@ -39,6 +38,16 @@ export async function claimPrefix(
     `The store ${name} (${store.location}) belongs to ${whose}, by its ${fixedNames.owner}; a prefix holds the backups of one database.`,
     'Give this database a path or prefix of its own, for example with {environment} and {database} in it.',
   );
+}
+
+/**
+ * Looks for the owner's file in a store that is known to hold copies, as the next backup will.
+ * @throws AgentError `StoreNotMounted` for a directory that has nothing in it; any StorageError
+ */
+export async function ownerIn({ store, kind }: Pick<OpenedStore, 'store' | 'kind'>): ReturnType<Store['head']> {
+  const there = await store.head(fixedNames.owner);
+  if (!there && kind === 'directory' && (await isEmpty(store))) throw notMounted(store);
+  return there;
 }
 
 async function isEmpty(store: Store): Promise<boolean> {
