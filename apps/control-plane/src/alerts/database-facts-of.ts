@@ -1,5 +1,4 @@
 import {
-  clockToleranceMs,
   fixedNames,
   foreignPolicySchema,
   median,
@@ -12,8 +11,9 @@ import {
   type StoreFacts,
 } from '@strideiq/core';
 import type { Heartbeat } from '@strideiq/protocol';
-import { and, desc, eq, exists, inArray, isNotNull, lte, max, min, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNotNull, max, min, sql } from 'drizzle-orm';
 import type { AgentConnections, ConnectionState } from '../agents/agent-connections.ts';
+import { areGood, areOfNow, dataMoment } from '../backups/good-backups.ts';
 import { backups, copies, databases, drift, runs, stores } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 import type { StoreRow } from '../copies/own-stores.ts';
@@ -99,28 +99,12 @@ function majorOf(version: string): number {
   return Number.parseInt(version.replace(/^\D*/, ''), 10);
 }
 
-const dataMoment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
-
 /** Newest first; those alone of which a copy stands somewhere, since the others are none. */
 function goodBackupsOf(tx: CatalogReader, databaseId: string, now: number): GoodBackup[] {
-  const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, [...standing]));
   const rows = tx
     .select()
     .from(backups)
-    .where(
-      and(
-        eq(backups.databaseId, databaseId),
-        eq(backups.state, 'succeeded'),
-        eq(backups.safety, false),
-        lte(dataMoment, now + clockToleranceMs),
-        exists(
-          tx
-            .select({ one: sql`1` })
-            .from(copies)
-            .where(readable),
-        ),
-      ),
-    )
+    .where(and(areGood(tx, { databaseId, copyStates: standing }), areOfNow(now)))
     .orderBy(desc(backups.hostFinishedAt))
     .limit(mostGood)
     .all();

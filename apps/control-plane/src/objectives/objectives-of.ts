@@ -7,9 +7,10 @@ import {
   type RestorePoint,
   type Scenario,
 } from '@strideiq/core';
-import { and, asc, eq, exists, gte, inArray, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte } from 'drizzle-orm';
 import { measuredRestores, policyForRules } from '../alerts/database-facts-of.ts';
-import { backups, copies, runs, stores } from '../catalog/schema.ts';
+import { areGood } from '../backups/good-backups.ts';
+import { backups, runs } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 
 /** A restore whose time was measured. */
@@ -67,29 +68,15 @@ function pointsOf(
   databaseId: string,
   { since, storeType }: { since: number; storeType?: 's3' },
 ): RestorePoint[] {
-  const stored = and(
-    eq(copies.backupId, backups.id),
-    inArray(copies.state, ['stored', 'verified', 'locked', 'deleting', 'deleted']),
-    storeType === undefined ? undefined : eq(stores.type, storeType),
-  );
+  const good = areGood(tx, {
+    databaseId,
+    copyStates: ['stored', 'verified', 'locked', 'deleting', 'deleted'],
+    ...(storeType === undefined ? {} : { storeType }),
+  });
   return tx
     .select()
     .from(backups)
-    .where(
-      and(
-        eq(backups.databaseId, databaseId),
-        eq(backups.state, 'succeeded'),
-        eq(backups.safety, false),
-        gte(backups.hostFinishedAt, since),
-        exists(
-          tx
-            .select({ one: sql`1` })
-            .from(copies)
-            .innerJoin(stores, eq(stores.id, copies.storeId))
-            .where(stored),
-        ),
-      ),
-    )
+    .where(and(good, gte(backups.hostFinishedAt, since)))
     .orderBy(asc(backups.hostFinishedAt))
     .all()
     .map(({ hostSnapshotAt, hostFinishedAt }) => ({
@@ -127,7 +114,7 @@ function restoresOf(tx: CatalogReader, databaseId: string, { kind, since }: { ki
         eq(backups.databaseId, databaseId),
       ),
     )
-    .orderBy(sql`${runs.endedAt} DESC`)
+    .orderBy(desc(runs.endedAt))
     .limit(mostRestores)
     .all()
     .map(({ run }) => run);

@@ -1,6 +1,6 @@
-import { clockToleranceMs } from '@strideiq/core';
-import { and, desc, eq, exists, inArray, lt, lte, sql } from 'drizzle-orm';
-import { backups, copies, databases } from '../catalog/schema.ts';
+import { and, desc, eq, lt } from 'drizzle-orm';
+import { areGood, areOfNow, dataMoment } from '../backups/good-backups.ts';
+import { backups, databases } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { RestoreWhat } from '../runs/requests.ts';
@@ -53,27 +53,12 @@ export function newestBackup(
   now: number,
   beforeMs?: number,
 ): BackupRow | undefined {
-  const moment = sql<number>`coalesce(${backups.hostSnapshotAt}, ${backups.hostFinishedAt})`;
-  const readable = and(eq(copies.backupId, backups.id), inArray(copies.state, ['stored', 'verified']));
+  const good = areGood(tx, { databaseId, copyStates: ['stored', 'verified'] });
   return tx
     .select()
     .from(backups)
-    .where(
-      and(
-        eq(backups.databaseId, databaseId),
-        eq(backups.state, 'succeeded'),
-        eq(backups.safety, false),
-        lte(moment, now + clockToleranceMs),
-        beforeMs === undefined ? undefined : lt(moment, beforeMs),
-        exists(
-          tx
-            .select({ one: sql`1` })
-            .from(copies)
-            .where(readable),
-        ),
-      ),
-    )
-    .orderBy(desc(moment), desc(backups.id))
+    .where(and(good, areOfNow(now), beforeMs === undefined ? undefined : lt(dataMoment, beforeMs)))
+    .orderBy(desc(dataMoment), desc(backups.id))
     .limit(1)
     .get();
 }
