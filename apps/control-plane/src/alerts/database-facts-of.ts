@@ -17,6 +17,7 @@ import { areGood, areOfNow, dataMoment } from '../backups/good-backups.ts';
 import { backups, copies, databases, drift, runs, stores } from '../catalog/schema.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 import type { StoreRow } from '../copies/own-stores.ts';
+import { goodDrillOf } from '../drills/good-drill.ts';
 import { policyInForce } from '../policies/kept-policies.ts';
 import type { LiveRuns } from '../runs/live-runs.ts';
 import { openRunStates } from '../runs/open-states.ts';
@@ -141,18 +142,6 @@ function lastBegunAt(tx: CatalogReader, databaseId: string): number | undefined 
     .where(own)
     .all();
   return newest?.at ?? undefined;
-}
-
-/** The last drill that succeeded of one of this database's backups, wherever that was. */
-export function goodDrillOf(tx: CatalogReader, databaseId: string): RunRow | undefined {
-  return tx
-    .select({ run: runs })
-    .from(runs)
-    .innerJoin(backups, eq(backups.id, runs.backupId))
-    .where(and(eq(runs.kind, 'drill'), eq(runs.state, 'succeeded'), eq(backups.databaseId, databaseId)))
-    .orderBy(desc(runs.endedAt), desc(runs.id))
-    .limit(1)
-    .get()?.run;
 }
 
 function openRunsOf({ catalog, liveRuns }: FactsParts, databaseId: string): OpenRun[] {

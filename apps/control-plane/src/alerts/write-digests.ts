@@ -4,8 +4,8 @@ import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { alerts, backups, copies, databases, digests, stores } from '../catalog/schema.ts';
 import type { Channel } from '../channels/open-channel.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
+import { goodDrillOf } from '../drills/good-drill.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
-import { goodDrillOf } from './database-facts-of.ts';
 import { openAlerts } from './record-alerts.ts';
 import { insertNotice } from './write-notices.ts';
 

@@ -1,7 +1,8 @@
 import { shownPolicySchema } from '@strideiq/core';
-import { and, desc, eq } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { backups, databases, runs } from '../catalog/schema.ts';
+import { goodDrillOf } from '../drills/good-drill.ts';
+import { databases } from '../catalog/schema.ts';
 import { policyInForce } from '../policies/kept-policies.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
 import { storeSchema, storesOf } from './agent-view.ts';
@@ -86,24 +87,11 @@ export function databaseOf(
 }
 
 function lastDrillOf(catalog: ApiParts['catalog'], databaseId: string): Database['lastDrill'] {
-  const run = catalog
-    .select({
-      id: runs.id,
-      backupId: backups.id,
-      outcome: runs.outcome,
-      finishedAt: runs.hostFinishedAt,
-      endedAt: runs.endedAt,
-    })
-    .from(runs)
-    .innerJoin(backups, eq(backups.id, runs.backupId))
-    .where(and(eq(runs.kind, 'drill'), eq(runs.state, 'succeeded'), eq(backups.databaseId, databaseId)))
-    .orderBy(desc(runs.endedAt), desc(runs.id))
-    .limit(1)
-    .get();
+  const run = goodDrillOf(catalog, databaseId);
   const drill = run?.outcome?.drill;
-  if (!run || !drill) return null;
+  if (run?.backupId == null || !drill) return null;
   const { restoreMs, countsAsRto, dataAgeMs } = drill;
-  const finishedAt = moment(run.finishedAt ?? run.endedAt ?? 0);
+  const finishedAt = moment(run.hostFinishedAt ?? run.endedAt ?? 0);
   return { runId: run.id, backupId: run.backupId, finishedAt, restoreMs, countsAsRto, dataAgeMs };
 }
 

@@ -1,20 +1,14 @@
 import type {
-  AlertState,
   BackupComparison,
   BackupState,
   CommandState,
   CopyState,
   DriftKind,
-  NoticeState,
   Policy,
-  RuleName,
   RunState,
-  Severity,
 } from '@strideiq/core';
 import type { DeclaredDatabase, DeclaredStore, RunReport } from '@strideiq/protocol';
-import { sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
-import type { Notice } from '../channels/notice.ts';
 
 /**
  * The catalog: what every agent did, and who asked for what. Moments are milliseconds since 1970: those named `…At` by
@@ -354,149 +348,5 @@ export const journals = sqliteTable(
   (table) => [primaryKey({ columns: [table.agentId, table.journalId] })],
 );
 
-export const roles = ['viewer', 'operator', 'admin'] as const;
-export type Role = (typeof roles)[number];
-
-/** API keys, as SHA-256. */
-export const keys = sqliteTable(
-  'keys',
-  {
-    id: text('id').primaryKey(),
-    name: text('name').notNull(),
-    hash: text('hash').notNull(),
-    role: text('role', { enum: roles }).notNull(),
-    /** Null: all, also those to come. */
-    environments: text('environments', { mode: 'json' }).$type<string[]>(),
-    createdAt: integer('created_at').notNull(),
-    createdBy: text('created_by').notNull(),
-    expiresAt: integer('expires_at'),
-    revokedAt: integer('revoked_at'),
-    /** To the minute. */
-    lastUsedAt: integer('last_used_at'),
-  },
-  (table) => [uniqueIndex('keys_by_hash').on(table.hash)],
-);
-
-/** Rules that hold or held for a subject: an alert each time. At most one of a rule and subject is not resolved. */
-export const alerts = sqliteTable(
-  'alerts',
-  {
-    id: text('id').primaryKey(),
-    rule: text('rule').$type<RuleName>().notNull(),
-    /** `database:ID`, `store:ID`, `agent:ID`, `key:ID`, `channel:NAME` or `system:…`. */
-    subject: text('subject').notNull(),
-    /** What the subject is called, for people. */
-    name: text('name').notNull(),
-    /** Null: the control plane's own. */
-    environment: text('environment'),
-    /** Where it is about one, or one of its stores. */
-    databaseId: text('database_id'),
-    state: text('state').$type<AlertState>().notNull(),
-    severity: text('severity').$type<Severity>().notNull(),
-    text: text('text').notNull(),
-    openedAt: integer('opened_at').notNull(),
-    /** Since when it does not hold, while it may come again. */
-    clearSince: integer('clear_since'),
-    resolvedAt: integer('resolved_at'),
-    acknowledgedAt: integer('acknowledged_at'),
-    /** An API key's id. */
-    acknowledgedBy: text('acknowledged_by'),
-    /** What whoever acknowledged or silenced it has said of it. */
-    note: text('note'),
-    silencedUntil: integer('silenced_until'),
-    silencedBy: text('silenced_by'),
-    /** Words of it so far. */
-    told: integer('told').notNull(),
-    remindAt: integer('remind_at'),
-    /** What there is to tell of it that no message has told yet, and since when. */
-    untold: text('untold', { enum: ['opened', 'reminder', 'resolved'] }),
-    untoldSince: integer('untold_since'),
-  },
-  (table) => [
-    uniqueIndex('alerts_open')
-      .on(table.rule, table.subject)
-      .where(sql`resolved_at IS NULL`),
-    index('alerts_by_opened').on(table.openedAt),
-    index('alerts_by_environment').on(table.environment, table.openedAt),
-    index('alerts_untold').on(table.untold),
-  ],
-);
-
-/** How fast messages about one rule in one environment come. */
-export const messagePaces = sqliteTable('message_paces', {
-  /** `ENVIRONMENT/RULE`. */
-  group: text('group').primaryKey(),
-  messages: integer('messages').notNull(),
-  lastAt: integer('last_at').notNull(),
-});
-
-/** Every message to a channel, until it has arrived or is given up. */
-export const notices = sqliteTable(
-  'notices',
-  {
-    id: text('id').primaryKey(),
-    /** By its name in the configuration. */
-    channel: text('channel').notNull(),
-    group: text('group').notNull(),
-    state: text('state').$type<NoticeState>().notNull(),
-    notice: text('notice', { mode: 'json' }).$type<Notice>().notNull(),
-    createdAt: integer('created_at').notNull(),
-    attempts: integer('attempts').notNull(),
-    nextAttemptAt: integer('next_attempt_at').notNull(),
-    /** Why the last attempt came to nothing. */
-    error: text('error'),
-    endedAt: integer('ended_at'),
-  },
-  (table) => [
-    index('notices_by_state').on(table.state, table.nextAttemptAt),
-    index('notices_by_channel').on(table.channel, table.createdAt),
-  ],
-);
-
-/** Which digests were made, by channel. */
-export const digests = sqliteTable('digests', {
-  channel: text('channel').primaryKey(),
-  /** Moments of its schedule up to here were seen to. */
-  seenAt: integer('seen_at').notNull(),
-});
-
-/**
- * Every change, every refusal, every download and restore. Append-only by triggers, and chained: each entry's hash covers
- * the one before it.
- */
-export const audit = sqliteTable(
-  'audit',
-  {
-    seq: integer('seq').primaryKey(),
-    at: integer('at').notNull(),
-    /** An API key's id, `agent:ID`, or `local` for the server's own command line. */
-    actor: text('actor').notNull(),
-    /** `restore.request`, `key.create`, `access.refused` … */
-    action: text('action').notNull(),
-    environment: text('environment'),
-    /** What it was done to, by id. */
-    subject: text('subject'),
-    detail: text('detail', { mode: 'json' }).$type<Record<string, unknown>>().notNull(),
-    previousHash: text('previous_hash').notNull(),
-    /** SHA-256, hex. */
-    hash: text('hash').notNull(),
-  },
-  (table) => [
-    index('audit_by_subject').on(table.subject),
-    index('audit_by_environment').on(table.environment, table.seq),
-  ],
-);
-
-/** Answers that a repeated request gets again. */
-export const idempotencyKeys = sqliteTable(
-  'idempotency_keys',
-  {
-    callerId: text('caller_id').notNull(),
-    key: text('key').notNull(),
-    /** SHA-256 of procedure and input: the same key for something else is an error. */
-    bodyHash: text('body_hash').notNull(),
-    runId: text('run_id').notNull(),
-    createdAt: integer('created_at').notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.callerId, table.key] })],
-);
+export * from './access-tables.ts';
+export * from './alert-tables.ts';

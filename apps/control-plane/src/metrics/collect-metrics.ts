@@ -2,8 +2,9 @@ import { measuredFor, scenarios, type DatabaseFacts } from '@strideiq/core';
 import { count, eq, inArray, isNotNull, isNull } from 'drizzle-orm';
 import { setImmediate } from 'node:timers/promises';
 import { Gauge, Registry } from 'prom-client';
-import { databaseFactsOf, goodDrillOf, type FactsParts } from '../alerts/database-facts-of.ts';
+import { databaseFactsOf, type FactsParts } from '../alerts/database-facts-of.ts';
 import { agents, alerts, backups, copies, databases, notices, runs } from '../catalog/schema.ts';
+import { goodDrillOf } from '../drills/good-drill.ts';
 import { openRunStates } from '../runs/open-states.ts';
 import { controlPlaneVersion } from '../version.ts';
 
