@@ -136,7 +136,7 @@ class BackupRun {
     const { stores, environment, database, databaseId } = this.#request;
     const copies = stores.map((opened) => new Copy(opened, this.#request.stallLimitMs));
     const owner = { environment, database, databaseId };
-    const wasUsed = ({ opened }: Copy) => this.#deps.journal.hasStoredIn(owner.databaseId, opened.store.storeId);
+    const wasUsed = ({ opened }: Copy) => this.#deps.journal.copies.hasStoredIn(owner.databaseId, opened.store.storeId);
     await Promise.all(copies.map(async (copy) => copy.prepare(owner, expectedBytes, wasUsed(copy))));
     if (copies.every((copy) => copy.failed)) throw new NoCopyError(copies);
     return copies;

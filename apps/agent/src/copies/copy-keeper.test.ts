@@ -74,7 +74,7 @@ async function found(stem: string, store: string, state: 'corrupt' | 'missing'):
   const databaseId = agent.databaseId();
   for (const opened of await host.storesOf(database(), [store])) {
     const { storeId } = opened.store;
-    host.journal.found({ databaseId, backupId: newId(1), storeId, key: `${stem}.sql.gz`, state, problems: [] });
+    host.journal.copies.found({ databaseId, backupId: newId(1), storeId, key: `${stem}.sql.gz`, state, problems: [] });
   }
 }
 

@@ -19,7 +19,7 @@ test('a bucket that has lost its copy gets it back from a directory, and a direc
   const nothing = () => undefined;
   const keeper = new CopyKeeper(host, { info: nothing, warn: nothing, error: nothing });
   const lost = (at: number) =>
-    host.journal.found({
+    host.journal.copies.found({
       databaseId: agent.databaseId(),
       backupId,
       storeId: copies[at]?.storeId ?? '',

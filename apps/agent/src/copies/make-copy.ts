@@ -34,7 +34,7 @@ export async function makeCopy(host: Host, missing: MissingCopy): Promise<{ from
   const owner = { environment: configuration.environment, database: database.name, databaseId };
   const soon = async <T>(step: Promise<T>, opened = to) =>
     inTime(step, opened, database.dump.stallLimitMs, surroundings.signal);
-  await soon(claimPrefix(to, owner, host.journal.hasStoredIn(databaseId, to.store.storeId)));
+  await soon(claimPrefix(to, owner, host.journal.copies.hasStoredIn(databaseId, to.store.storeId)));
   await soon(checkRoom(to, missing.sealed.bytes));
   await soon(discardLeft(missing));
   const reasons: string[] = [];
@@ -51,7 +51,7 @@ export async function makeCopy(host: Host, missing: MissingCopy): Promise<{ from
     const warnings = await soon(finish(missing, source));
     const { storeId } = to.store;
     const copy = { databaseId, backupId: missing.backupId, storeId, key: names.dump };
-    host.journal.copyMade(missing.runId, { ...copy, sizeBytes: missing.sealed.bytes });
+    host.journal.copies.made(missing.runId, { ...copy, sizeBytes: missing.sealed.bytes });
     return { from: opened, warnings };
   }
   throw new NoSourceError(reasons);
@@ -147,7 +147,7 @@ async function putDump(host: Host, missing: MissingCopy, from: OpenedStore): Pro
     if (failure === undefined || stalled.signal.aborted) throw error;
     if (codeOf(failure) === 'VerificationFailed') {
       const copy = { databaseId: host.databaseIdOf(database), backupId, storeId: from.store.storeId, key: names.dump };
-      journal.found({ ...copy, state: 'corrupt', problems: [failure.message] });
+      journal.copies.found({ ...copy, state: 'corrupt', problems: [failure.message] });
     }
     return failure;
   } finally {

@@ -28,7 +28,7 @@ export class MissingCopies {
   readonly #database: DatabaseConfiguration;
   readonly #stores: readonly OpenedStore[];
   readonly #made: readonly Run[];
-  readonly #found: Map<string, ReturnType<Host['journal']['foundIn']>>;
+  readonly #found: Map<string, ReturnType<Host['journal']['copies']['foundIn']>>;
   readonly #listings = new Map<string, Promise<Map<string, number | undefined>>>();
   /** Stores that copies are made from and that were asked, and why that could not be done; undefined where it could. */
   readonly asked = new Map<OpenedStore, unknown>();
@@ -39,7 +39,7 @@ export class MissingCopies {
     this.#database = database;
     this.#stores = stores;
     this.#made = journal.madeOf(host.databaseIdOf(database), mostBackups);
-    this.#found = new Map(stores.map(({ store }) => [store.storeId, journal.foundIn(store.storeId)]));
+    this.#found = new Map(stores.map(({ store }) => [store.storeId, journal.copies.foundIn(store.storeId)]));
   }
 
   static async of(host: Host, database: DatabaseConfiguration): Promise<MissingCopies> {

@@ -100,7 +100,7 @@ test('what was found of copies that are gone is let go of with them, and no soon
   for (const { backupId, names } of [gone, there]) {
     for (const { store } of await host.storesOf(database(), ['local'])) {
       const copy = { databaseId, backupId, storeId: store.storeId, key: names.dump };
-      host.journal.found({ ...copy, state: 'verified', problems: [] });
+      host.journal.copies.found({ ...copy, state: 'verified', problems: [] });
     }
   }
   await twentyMore();

@@ -51,7 +51,7 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
       if (!store) throw new Error(`${placed.name} could not be opened`);
       const databaseId = host.databaseIdOf(database);
       const owner = { environment: host.configuration.environment, database: database.name, databaseId };
-      await claimPrefix(store, owner, host.journal.hasStoredIn(databaseId, store.store.storeId));
+      await claimPrefix(store, owner, host.journal.copies.hasStoredIn(databaseId, store.store.storeId));
       return { value: store, text: `${store.store.location} can be written and read` };
     });
     if (opened) {

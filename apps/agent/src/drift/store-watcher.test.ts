@@ -76,7 +76,7 @@ const drift = async (name = 'local') => {
   const items = host.journal.surveys.of(await storeId(name))?.items ?? [];
   return items.map(({ kind, key }) => [kind, key]);
 };
-const findings = async (name = 'local') => Object.fromEntries(host.journal.foundIn(await storeId(name)));
+const findings = async (name = 'local') => Object.fromEntries(host.journal.copies.foundIn(await storeId(name)));
 const at = (name: string) => join(agent.backups, name);
 
 test('what is as it was made is no drift, which is told once a day; what retention removed is not missed', async () => {

@@ -159,7 +159,7 @@ export class StoreWatcher {
   ): Promise<void> {
     const { journal, key: signingKey } = host;
     const { storeId } = opened.store;
-    const findings = journal.foundIn(storeId);
+    const findings = journal.copies.foundIn(storeId);
     const byKey = new Map(stored.map((copy) => [copy.dumpKey, copy]));
     const note = (
       { dumpKey, backupId, sealed }: StoredCopy,
@@ -168,7 +168,7 @@ export class StoreWatcher {
     ) => {
       if (findings.get(dumpKey) === state) return;
       const size = state === 'stored' ? { sizeBytes: sealed.bytes } : {};
-      journal.found({ databaseId, backupId, storeId, key: dumpKey, state, problems, ...size });
+      journal.copies.found({ databaseId, backupId, storeId, key: dumpKey, state, problems, ...size });
     };
     for (const { kind, key, text } of found.drift) {
       const copy = byKey.get(key);

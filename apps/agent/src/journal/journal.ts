@@ -1,8 +1,9 @@
 import { codeOf, paragraphOf, runStates, type BackupShape, type RunState } from '@strideiq/core';
-import type { LogReport, ReportBodies } from '@strideiq/protocol';
+import type { LogReport } from '@strideiq/protocol';
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
+import { CopyBook } from './copy-book.ts';
 import { FoundBook } from './found-book.ts';
 import { LeftRuns } from './left-runs.ts';
 import { OldRuns } from './old-runs.ts';
@@ -14,16 +15,7 @@ import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
 import { ShapeBook } from './shape-book.ts';
 import { SurveyBook } from './survey-book.ts';
-import {
-  findings,
-  runs,
-  seals,
-  type CopyOutcome,
-  type PlannedCopy,
-  type Run,
-  type RunDetail,
-  type SealedBackup,
-} from './schema.ts';
+import { runs, seals, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
 export type { Run } from './schema.ts';
 
@@ -31,16 +23,6 @@ export type { Run } from './schema.ts';
 const mostOpen = 1000;
 
 export type Seal = typeof seals.$inferSelect;
-
-/** One that was made from another copy. */
-export interface MadeCopy {
-  databaseId: string;
-  backupId: string;
-  storeId: string;
-  /** Of the dump, below the store's prefix. */
-  key: string;
-  sizeBytes: number;
-}
 
 export type NewRun = Pick<Run, 'id' | 'kind' | 'environment' | 'database' | 'databaseId'> & { detail: RunDetail };
 
@@ -66,6 +48,7 @@ export class Journal {
   readonly #now: () => number;
   readonly outbox: Outbox;
   readonly commands: CommandBook;
+  readonly copies: CopyBook;
   readonly left: LeftRuns;
   readonly old: OldRuns;
   readonly schedules: ScheduleBook;
@@ -85,6 +68,7 @@ export class Journal {
     this.schedules = new ScheduleBook(db);
     this.policies = new PolicyBook(db);
     this.surveys = new SurveyBook(db, this.outbox);
+    this.copies = new CopyBook({ db, now, outbox: this.outbox, surveys: this.surveys });
     this.foundDatabases = new FoundBook(db);
     this.shapes = new ShapeBook(db);
   }
@@ -224,41 +208,6 @@ export class Journal {
     this.outbox.write('log', { runId, lines: [{ at: new Date(this.#now()).toISOString(), level, text }] });
   }
 
-  /** What reading a copy back has shown. */
-  found(copy: ReportBodies['copy']): void {
-    const { storeId, key, state } = copy;
-    this.#alone(() => {
-      this.#db
-        .insert(findings)
-        .values({ storeId, key, state })
-        .onConflictDoUpdate({ target: [findings.storeId, findings.key], set: { state } })
-        .run();
-      // What it is now was read: its date is that of this.
-      if (state === 'verified') this.surveys.forgetDate(storeId, key);
-      this.outbox.write('copy', copy);
-    });
-  }
-
-  /** A copy that was made later, from another one: in its run's outcome it is stored now. */
-  copyMade(runId: string, { databaseId, backupId, storeId, key, sizeBytes }: MadeCopy): void {
-    this.#alone(() => {
-      const run = this.get(runId);
-      if (!run) return;
-      const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome => {
-        if (copy.storeId !== storeId) return copy;
-        const { store, location, dumpKey } = copy;
-        return { storeId, store, location, dumpKey, state: 'stored', sizeBytes, madeAt: this.#now() };
-      });
-      this.surveys.forgetDate(storeId, key);
-      this.describe(runId, { copies });
-      this.#db
-        .delete(findings)
-        .where(and(eq(findings.storeId, storeId), eq(findings.key, key)))
-        .run();
-      this.outbox.write('copy', { databaseId, backupId, storeId, key, state: 'stored', sizeBytes, problems: [] });
-    });
-  }
-
   /** Backups that this host has made of a database, newest first. */
   madeOf(databaseId: string, most: number): Run[] {
     const sealed = sql`json_extract(${runs.detail}, '$.sealed') IS NOT NULL`;
@@ -269,43 +218,6 @@ export class Journal {
       .orderBy(desc(runs.startedAt), desc(runs.id))
       .limit(most)
       .all();
-  }
-
-  /** Whether copies of a database stand in a store, by all that is known. */
-  hasStoredIn(databaseId: string, storeId: string): boolean {
-    const stored = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.storeId') = ${storeId} AND json_extract(value, '$.state') = 'stored' AND json_extract(value, '$.removedAt') IS NULL)`;
-    const ofDatabase = and(eq(runs.databaseId, databaseId), eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'));
-    return this.#db.select({ id: runs.id }).from(runs).where(and(ofDatabase, stored)).limit(1).get() !== undefined;
-  }
-
-  /** What reading back the copies of a store has shown the last time, by the keys of their dumps. */
-  foundIn(storeId: string): Map<string, ReportBodies['copy']['state']> {
-    const rows = this.#db.select().from(findings).where(eq(findings.storeId, storeId)).all();
-    return new Map(rows.map(({ key, state }) => [key, state]));
-  }
-
-  /** A copy that retention removes. */
-  deleted(deletion: ReportBodies['deletion']): void {
-    const { storeId, key } = deletion;
-    this.#alone(() => {
-      this.#db
-        .delete(findings)
-        .where(and(eq(findings.storeId, storeId), eq(findings.key, key)))
-        .run();
-      this.#noteRemoved(deletion);
-      this.outbox.write('deletion', deletion);
-    });
-  }
-
-  #noteRemoved({ databaseId, storeId, key }: ReportBodies['deletion']): void {
-    const named = sql`json_extract(${runs.detail}, '$.sealed.objectName') = ${key}`;
-    const ofBackup = and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named);
-    const run = this.#db.select().from(runs).where(ofBackup).get();
-    if (!run) return;
-    const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome =>
-      copy.storeId === storeId && 'state' in copy ? { ...copy, removedAt: this.#now() } : copy,
-    );
-    this.describe(run.id, { copies });
   }
 
   /**
@@ -384,16 +296,6 @@ export class Journal {
       .all();
     const known = rows.flatMap(({ sealed }) => (sealed === null ? [] : [JSON.parse(sealed) as SealedBackup]));
     return new Map(known.map((sealed) => [sealed.objectName, sealed]));
-  }
-
-  /** What became of the copies of a backup that this host made. */
-  copiesOf(backupId: string): CopyOutcome[] {
-    const run = this.#db
-      .select({ detail: runs.detail })
-      .from(runs)
-      .where(and(eq(runs.kind, 'backup'), sql`json_extract(${runs.detail}, '$.backupId') = ${backupId}`))
-      .get();
-    return (run?.detail.copies ?? []).filter((copy) => 'state' in copy);
   }
 
   /**

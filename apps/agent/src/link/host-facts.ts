@@ -101,7 +101,7 @@ export class HostFacts {
         const [opened] = await host.storesOf(database, [placed.name]);
         if (!opened) return null;
         // What is gone has room on the disk above it, and what is away has none to tell of: the next backup would fail.
-        if (host.journal.hasStoredIn(host.databaseIdOf(database), storeId)) await ownerIn(opened);
+        if (host.journal.copies.hasStoredIn(host.databaseIdOf(database), storeId)) await ownerIn(opened);
         return (await opened.store.freeBytes()) ?? null;
       } finally {
         host.close();

@@ -18,7 +18,7 @@ export function awaitedCopies(
 ): Pin[] {
   const { journal } = host;
   const made = journal.madeOf(host.databaseIdOf(database), mostBackups);
-  const found = new Map(stores.map(({ store }) => [store.storeId, journal.foundIn(store.storeId)]));
+  const found = new Map(stores.map(({ store }) => [store.storeId, journal.copies.foundIn(store.storeId)]));
   const isGood = ({ detail }: Run, storeId: string): boolean | undefined => {
     const copy = detail.copies?.find((each) => each.storeId === storeId);
     if (copy === undefined || !('state' in copy) || copy.removedAt !== undefined) return undefined;

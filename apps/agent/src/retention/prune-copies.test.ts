@@ -156,7 +156,7 @@ test('one that is shorter than its manifest says is not taken for the newest; on
   const storeId = (await host.storesOf(database()))[0]?.store.storeId ?? '';
   const key = `${stemOf(2)}.sql.gz`;
   const missing = { databaseId: agent.databaseId(), backupId: newId(1), storeId, key, state: 'missing' as const };
-  host.journal.found({ ...missing, problems: [] });
+  host.journal.copies.found({ ...missing, problems: [] });
   const [planned] = await planCopies(host, database());
   expect(planned?.plan.keep.map(({ backupId }) => backupId)).toEqual([stemOf(1), stemOf(2)]);
   expect(planned?.plan.remove.map(({ backupId }) => backupId)).toEqual([stemOf(3)]);
@@ -166,7 +166,7 @@ test('the newest that was read back whole stays, and a corrupt one counts for no
   backups(...nightly(12));
   const [{ opened } = expect.unreachable()] = await planCopies(host, database());
   const found = (daysAgo: number, state: 'verified' | 'corrupt') =>
-    host.journal.found({
+    host.journal.copies.found({
       databaseId: agent.databaseId(),
       backupId: newId(1),
       storeId: opened.store.storeId,
@@ -182,7 +182,7 @@ test('the newest that was read back whole stays, and a corrupt one counts for no
   // What is gone is forgotten.
   found(11, 'corrupt');
   await prune();
-  expect(host.journal.foundIn(opened.store.storeId).get(`${stemOf(11)}.sql.gz`)).toBeUndefined();
+  expect(host.journal.copies.foundIn(opened.store.storeId).get(`${stemOf(11)}.sql.gz`)).toBeUndefined();
 });
 
 describe('by itself', () => {
@@ -291,12 +291,12 @@ describe('while another store lacks them', () => {
     expect((await planOfLocal()).remove).toEqual([]);
     const [, storeId = ''] = storeIds.find(([name]) => name === 'local') ?? [];
     const copy = { databaseId: agent.databaseId(), backupId: newId(1), storeId, key: `${stemOf(3)}.sql.gz` };
-    host.journal.found({ ...copy, state: 'corrupt', problems: [] });
+    host.journal.copies.found({ ...copy, state: 'corrupt', problems: [] });
     expect((await planOfLocal()).remove.map(({ backupId }) => backupId)).toEqual([stemOf(3)]);
     for (const { id, detail } of host.journal.madeOf(agent.databaseId(), 10)) {
       const [, other = ''] = storeIds.find(([name]) => name === 'other') ?? [];
       const key = detail.sealed?.objectName ?? '';
-      host.journal.copyMade(id, { ...copy, backupId: detail.backupId ?? '', storeId: other, key, sizeBytes: 30 });
+      host.journal.copies.made(id, { ...copy, backupId: detail.backupId ?? '', storeId: other, key, sizeBytes: 30 });
     }
     expect((await planOfLocal()).remove.map(({ backupId }) => backupId)).toEqual([3, 2].map(stemOf));
   });
@@ -312,7 +312,7 @@ describe('while another store lacks them', () => {
       if (!copy || !('state' in copy) || copy.state === 'stored') continue;
       const { backupId = '', sealed } = detail;
       const key = sealed?.objectName ?? '';
-      host.journal.copyMade(id, { databaseId: agent.databaseId(), backupId, storeId, key, sizeBytes: 30 });
+      host.journal.copies.made(id, { databaseId: agent.databaseId(), backupId, storeId, key, sizeBytes: 30 });
     }
     expect([(await planOfLocal()).remove.length, await isMass()]).toEqual([10, false]);
     // What nothing was waiting for is still much at once.

@@ -68,7 +68,12 @@ async function remove(
   await store.delete(names.privileges);
   await store.delete(names.globals);
   // While the manifest is still there to have it said again.
-  host.journal.deleted({ databaseId: host.databaseIdOf(database), storeId: store.storeId, key: names.dump, reason });
+  host.journal.copies.deleted({
+    databaseId: host.databaseIdOf(database),
+    storeId: store.storeId,
+    key: names.dump,
+    reason,
+  });
   await store.delete(names.manifest);
 }
 

@@ -91,13 +91,13 @@ function goodCopyOf({ objectName, bytes: sizeBytes, safety = false }: SealedBack
 class Judge {
   readonly #opened: OpenedStore;
   readonly #databaseId: string;
-  readonly #found: ReturnType<Host['journal']['foundIn']>;
+  readonly #found: ReturnType<Host['journal']['copies']['foundIn']>;
   readonly #sealed: ReturnType<Host['journal']['sealedOf']>;
 
   constructor({ journal }: Host, databaseId: string, opened: OpenedStore) {
     this.#opened = opened;
     this.#databaseId = databaseId;
-    this.#found = journal.foundIn(opened.store.storeId);
+    this.#found = journal.copies.foundIn(opened.store.storeId);
     this.#sealed = journal.sealedOf(databaseId);
   }
 

@@ -61,7 +61,7 @@ export function journalBackup(journal: Journal, database: string, at: number, fa
   const stored = copies.map((copy) => ({ ...copy, state: 'stored' as const, sizeBytes: sealed.bytes }));
   journal.finish(runId, 'succeeded', { copies: stored, bytes: sealed.bytes, warnings: ['A role is not there.'] });
   journal.begin({ ...common, id: verifyId, kind: 'verify', detail: {} });
-  journal.found({
+  journal.copies.found({
     databaseId,
     backupId,
     storeId: storeIdOf('local', database),
@@ -77,7 +77,7 @@ export function journalBackup(journal: Journal, database: string, at: number, fa
 /** What retention says of a copy that it removes from the directory. */
 export function journalDeletion(journal: Journal, { database, databaseId, dumpKey }: JournalledBackup): void {
   const storeId = storeIdOf('local', database);
-  journal.deleted({ databaseId, storeId, key: dumpKey, reason: 'no rule keeps it any more' });
+  journal.copies.deleted({ databaseId, storeId, key: dumpKey, reason: 'no rule keeps it any more' });
 }
 
 export const hours = (count: number): number => count * hourMs;

@@ -48,5 +48,5 @@ export async function copiesIn(
 }
 
 function wasStored(journal: Journal, backupId: string, { store }: OpenedStore): boolean {
-  return journal.copiesOf(backupId).some((copy) => copy.storeId === store.storeId && copy.state === 'stored');
+  return journal.copies.of(backupId).some((copy) => copy.storeId === store.storeId && copy.state === 'stored');
 }

@@ -29,7 +29,7 @@ export function reportCopy(
   const named = manifest?.databaseId === databaseId ? manifest.backupId : undefined;
   const known = backupId ?? journal.backupIdOf(databaseId, dumpKey) ?? named;
   if (known === undefined) return;
-  journal.found({
+  journal.copies.found({
     databaseId,
     backupId: known,
     storeId: store.storeId,
