@@ -162,6 +162,40 @@ test('what a store holds otherwise than it should is told, and so is that it is 
   expect(words()).toContain('resolved drift');
 });
 
+test('whoever was told that it began hears that it is over, however little was left of it at its end', async () => {
+  const other = await startReceiver();
+  const calm = await startAlertStage(
+    channelsSchema.parse({ team: { type: 'webhook', url: other.url, rules: ['drift'] } }),
+  );
+  const its = calm.host();
+  const itsLink = await its.connect();
+  const about = { databaseId: its.databaseId(), storeId: its.storeId() };
+  const item = (kind: 'changed' | 'unmanaged') => ({ kind, key: 'app_20260111_030000.sql.gz', text: 'It is there.' });
+  const say = async (...items: ReturnType<typeof item>[]) => {
+    await itsLink.send(its.report('drift', { ...about, items }));
+    await calm.pass(20 * minute, 5 * minute);
+  };
+  const kinds = () => other.bodies().map(({ kind }) => kind);
+  try {
+    await say(item('changed'));
+    await waitFor('its beginning', () => kinds().length === 1);
+    await say(item('unmanaged'));
+    expect(calm.rows()).toMatchObject([{ rule: 'drift', severity: 'info' }]);
+    await say();
+    await waitFor('its end', () => kinds().length === 2);
+    expect(kinds()).toEqual(['opened', 'resolved']);
+    // What is of no interest to it from the beginning is not told to it at all.
+    calm.clock.now += 3 * hour;
+    await say(item('unmanaged'));
+    await say();
+    expect(kinds()).toHaveLength(2);
+  } finally {
+    await itsLink.close();
+    await calm.stop();
+    await other.stop();
+  }
+});
+
 test('a database that its host does not name any more has no alerts', async () => {
   await stage.pass(26 * hour);
   expect(stage.open()).toContain('noBackup');

@@ -4,7 +4,7 @@ import { recordAudit } from '../audit/audit.ts';
 import type { Catalog, CatalogTransaction } from '../catalog/open-catalog.ts';
 import { alerts } from '../catalog/schema.ts';
 import { ControlPlaneError } from '../errors.ts';
-import { alertOf, type AlertRow } from './record-alerts.ts';
+import type { AlertRow } from './record-alerts.ts';
 
 export interface ChangeParts {
   catalog: Catalog;
@@ -22,7 +22,7 @@ interface Change {
 export function acknowledgeAlert(parts: ChangeParts, change: Change): AlertRow {
   return changeAlert(parts, change, 'alert.acknowledge', (row, now) => {
     if (row.state === 'acknowledged') return {};
-    return { ...changedOf(acknowledged(alertOf(row))), acknowledgedAt: now, acknowledgedBy: change.actor };
+    return { ...changedOf(acknowledged(row)), acknowledgedAt: now, acknowledgedBy: change.actor };
   });
 }
 
@@ -40,7 +40,7 @@ export function silenceAlert(parts: ChangeParts, change: Change & { until: numbe
       );
     }
     return {
-      ...changedOf(silenced(alertOf(row), change.until)),
+      ...changedOf(silenced(row, change.until)),
       silencedBy: change.actor,
       untold: null,
       untoldSince: null,

@@ -111,7 +111,7 @@ function goodBackupsOf(tx: CatalogReader, databaseId: string, now: number): Good
     .all();
   return rows.map(({ id, hostFinishedAt, recordedAt, hostSnapshotAt, bytes, comparison }) => ({
     id,
-    endedAt: Math.min(hostFinishedAt, Math.max(recordedAt, hostSnapshotAt ?? 0)),
+    endedAt: Math.min(hostFinishedAt, recordedAt),
     dataAt: hostSnapshotAt ?? hostFinishedAt,
     bytes,
     comparison,

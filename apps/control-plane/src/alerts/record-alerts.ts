@@ -1,4 +1,4 @@
-import { newId, nextAlerts, type Alert, type AlertStep } from '@strideiq/core';
+import { newId, nextAlerts, type AlertStep } from '@strideiq/core';
 import { eq, gt, isNull, or } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { alerts } from '../catalog/schema.ts';
@@ -62,23 +62,4 @@ function record(
 function untoldOf(before: AlertRow['untold'], tells: AlertStep['tells']): AlertRow['untold'] {
   if (tells === 'resolved' || before === null) return tells ?? before;
   return before;
-}
-
-/** As the rules of its life know it. */
-export function alertOf({ id, rule, subject, state, severity, text, ...rest }: AlertRow): Alert {
-  const { openedAt, clearSince, resolvedAt, silencedUntil, told, remindAt } = rest;
-  return {
-    id,
-    rule,
-    subject,
-    state,
-    severity,
-    text,
-    openedAt,
-    clearSince,
-    resolvedAt,
-    silencedUntil,
-    told,
-    remindAt,
-  };
 }

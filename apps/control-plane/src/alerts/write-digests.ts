@@ -1,13 +1,14 @@
 import { DueMoments, durationText, newId } from '@strideiq/core';
 import { and, asc, count, eq, inArray, max } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
-import { alerts, backups, copies, databases, digests, stores } from '../catalog/schema.ts';
+import { backups, copies, databases, digests, stores } from '../catalog/schema.ts';
+import type { Notice } from '../channels/notice.ts';
 import type { Channel } from '../channels/open-channel.ts';
 import type { CatalogReader } from '../copies/backup-copies.ts';
 import { goodDrillOf } from '../drills/good-drill.ts';
 import { newestBackup } from '../restores/choose-backup.ts';
 import { openAlerts } from './record-alerts.ts';
-import { insertNotice } from './write-notices.ts';
+import { insertNotice, mostListed, noticeAlertOf } from './write-notices.ts';
 
 type DigestChannel = Pick<Channel, 'name' | 'digest' | 'environments'>;
 
@@ -34,53 +35,38 @@ export function writeDigests(
 const head = ['DATABASE', 'LAST BACKUP', 'LAST READ BACK', 'LAST DRILL', 'COPIES KEPT'];
 
 /** A proof, database by database, that silence means that it works. */
-export function digestOf(
+function digestOf(
   tx: CatalogReader,
   {
     environments,
     publicUrl,
     now,
   }: { environments: readonly string[] | null; publicUrl: string | undefined; now: number },
-): ReturnType<typeof noticeOf> {
+): Notice {
+  const isShown = ({ environment }: { environment: string | null }) =>
+    environment === null || (environments?.includes(environment) ?? true);
   const all = tx
     .select()
     .from(databases)
-    .where(eq(databases.declared, true))
+    .where(and(eq(databases.declared, true), eq(databases.gone, false)))
     .orderBy(asc(databases.environment), asc(databases.name))
     .all();
-  const shown = all.filter(({ environment, gone }) => !gone && (environments?.includes(environment) ?? true));
-  const open = openAlerts(tx).filter(
-    ({ environment }) => environment === null || (environments?.includes(environment) ?? true),
-  );
-  return noticeOf({ rows: shown.map((row) => rowOf(tx, row, now)), open, publicUrl, now });
-}
-
-function noticeOf({
-  rows,
-  open,
-  publicUrl,
-  now,
-}: {
-  rows: string[][];
-  open: (typeof alerts.$inferSelect)[];
-  publicUrl: string | undefined;
-  now: number;
-}) {
-  const listed = open.slice(0, 20);
+  const rows = all.filter(isShown).map((row) => rowOf(tx, row, now));
+  const open = openAlerts(tx).filter(isShown);
   return {
     id: newId(now),
     group: 'digest',
-    kind: 'digest' as const,
-    severity: 'info' as const,
+    kind: 'digest',
+    severity: 'info',
     environment: null,
     rule: null,
     title: `Backups of ${rows.length} databases: ${open.length === 0 ? 'all is well' : `${open.length} alerts are open`}`,
     meaning: '',
     cure: '',
-    alerts: listed.map(({ id, name, text, openedAt }) => ({ id, subject: name, text, openedAt })),
-    more: open.length - listed.length,
+    alerts: open.slice(0, mostListed).map(noticeAlertOf),
+    more: Math.max(0, open.length - mostListed),
     table: { head, rows },
-    link: publicUrl === undefined ? null : new URL('/', publicUrl).href,
+    link: publicUrl ?? null,
     at: now,
   };
 }

@@ -8,7 +8,7 @@ import {
   type RuleName,
   type Severity,
 } from '@strideiq/core';
-import { and, eq, isNotNull, isNull, ne } from 'drizzle-orm';
+import { and, desc, eq, isNotNull, isNull, ne } from 'drizzle-orm';
 import type { CatalogTransaction } from '../catalog/open-catalog.ts';
 import { alerts, messagePaces, notices } from '../catalog/schema.ts';
 import type { Notice, NoticeAlert } from '../channels/notice.ts';
@@ -21,7 +21,7 @@ export interface Told {
 }
 
 /** Alerts that one message names; the others are a number in it. */
-const mostListed = 20;
+export const mostListed = 20;
 
 /**
  * Makes the messages that are due: one for each group of alerts and channel, of all that has happened in it since the last.
@@ -33,10 +33,17 @@ export function writeNotices(
 ): void {
   const untold = tx.select().from(alerts).where(isNotNull(alerts.untold)).all();
   for (const [group, rows] of Map.groupBy(untold, groupOf)) {
+    const [first] = rows;
+    if (!first) continue;
+    const { rule, environment } = first;
     const pace = tx.select().from(messagePaces).where(eq(messagePaces.group, group)).get();
     const since = Math.min(...rows.map(({ untoldSince }) => untoldSince ?? now));
     if (now < nextMessageAt(pace, since)) continue;
-    const notice = noticeOf(group, rows, stillOpen(tx, rows), { publicUrl, now });
+    const notice = noticeOf(
+      { group, rule, environment, untold: rows, open: stillOpen(tx, { rule, environment }) },
+      publicUrl,
+      now,
+    );
     for (const { id } of rows)
       tx.update(alerts).set({ untold: null, untoldSince: null }).where(eq(alerts.id, id)).run();
     const next = afterMessage(pace, now);
@@ -44,36 +51,50 @@ export function writeNotices(
       .values({ group, ...next })
       .onConflictDoUpdate({ target: messagePaces.group, set: next })
       .run();
-    const about = { environment: notice.environment, severity: notice.severity, rule: rows[0]?.rule ?? 'noBackup' };
     for (const { name, takes } of channels) {
       // What does not arrive cannot tell of it.
       if (rows.some(({ subject, resolvedAt }) => subject === `channel:${name}` && resolvedAt === null)) continue;
-      if (takes(about)) insertNotice(tx, name, notice, now);
+      const isTold = takes({ environment, rule, severity: notice.severity });
+      // Whoever was told that it began hears that it is over, however little there was left of it at its end.
+      if (isTold || (notice.kind === 'resolved' && wasTold(tx, name, group))) insertNotice(tx, name, notice, now);
     }
   }
+}
+
+/** Whether the last word to a channel of a group was not that it is over. */
+function wasTold(tx: CatalogTransaction, channel: string, group: string): boolean {
+  const last = tx
+    .select()
+    .from(notices)
+    .where(and(eq(notices.channel, channel), eq(notices.group, group)))
+    .orderBy(desc(notices.id))
+    .limit(1)
+    .get();
+  return last !== undefined && last.notice.kind !== 'resolved';
 }
 
 export function groupOf({ environment, rule }: Pick<AlertRow, 'environment' | 'rule'>): string {
   return `${environment ?? ''}/${rule}`;
 }
 
-function stillOpen(tx: CatalogTransaction, [first]: readonly AlertRow[]): AlertRow[] {
-  if (!first) return [];
-  const { environment, rule } = first;
+function stillOpen(tx: CatalogTransaction, { environment, rule }: Pick<AlertRow, 'environment' | 'rule'>): AlertRow[] {
   const inEnvironment = environment === null ? isNull(alerts.environment) : eq(alerts.environment, environment);
   const open = and(isNull(alerts.resolvedAt), eq(alerts.rule, rule), inEnvironment, ne(alerts.state, 'silenced'));
   return tx.select().from(alerts).where(open).all();
 }
 
+/** What has happened in a group since its last message, and what goes on in it. */
+interface GroupNews extends Pick<AlertRow, 'environment' | 'rule'> {
+  group: string;
+  untold: readonly AlertRow[];
+  open: readonly AlertRow[];
+}
+
 function noticeOf(
-  group: string,
-  untold: readonly AlertRow[],
-  open: readonly AlertRow[],
-  { publicUrl, now }: { publicUrl: string | undefined; now: number },
+  { group, rule, environment, untold, open }: GroupNews,
+  publicUrl: string | undefined,
+  now: number,
 ): Notice {
-  const [first] = untold;
-  if (!first) throw new Error('a message is about something');
-  const { rule, environment } = first;
   const news = new Set(untold.map(({ id }) => id));
   const listed = [
     ...untold.toSorted(
@@ -95,7 +116,7 @@ function noticeOf(
     cure,
     alerts: listed.slice(0, mostListed).map(noticeAlertOf),
     more: Math.max(0, listed.length - mostListed),
-    link: publicUrl === undefined ? null : new URL('/alerts', publicUrl).href,
+    link: publicUrl ?? null,
     at: now,
   };
 }
@@ -119,7 +140,7 @@ function worst(rows: readonly AlertRow[]): Severity {
   return rows.toSorted(worse)[0]?.severity ?? 'info';
 }
 
-function noticeAlertOf({ id, name, text, openedAt, resolvedAt }: AlertRow): NoticeAlert {
+export function noticeAlertOf({ id, name, text, openedAt, resolvedAt }: AlertRow): NoticeAlert {
   return { id, subject: name, text, openedAt, ...(resolvedAt === null ? {} : { resolvedAt }) };
 }
 

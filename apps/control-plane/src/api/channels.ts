@@ -1,5 +1,5 @@
-import { newId, ruleNames, severities } from '@strideiq/core';
-import { and, desc, eq } from 'drizzle-orm';
+import { newId, ruleNames, severities, type NoticeState } from '@strideiq/core';
+import { and, count, desc, eq, max } from 'drizzle-orm';
 import { z } from 'zod';
 import { failingChannels } from '../alerts/failing-channels.ts';
 import { testChannel } from '../alerts/test-channel.ts';
@@ -126,8 +126,13 @@ function shown(
   { catalog, now }: ApiParts,
   { name, type, environments, severity, rules, digest }: Channel,
 ): ShownChannel {
-  const rows = catalog.select().from(notices).where(eq(notices.channel, name)).all();
-  const sent = rows.flatMap(({ state, endedAt }) => (state === 'sent' && endedAt !== null ? [endedAt] : []));
+  const inState = (state: NoticeState) => and(eq(notices.channel, name), eq(notices.state, state));
+  const [sent] = catalog
+    .select({ at: max(notices.endedAt) })
+    .from(notices)
+    .where(inState('sent'))
+    .all();
+  const [waiting] = catalog.select({ count: count() }).from(notices).where(inState('waiting')).all();
   return {
     name,
     type,
@@ -135,8 +140,8 @@ function shown(
     severity,
     rules: rules === null ? null : [...rules],
     digest,
-    lastSentAt: sent.length === 0 ? null : moment(Math.max(...sent)),
-    waiting: rows.filter(({ state }) => state === 'waiting').length,
+    lastSentAt: moment(sent?.at ?? null),
+    waiting: waiting?.count ?? 0,
     problem: failingChannels(catalog, now()).get(name) ?? null,
   };
 }
