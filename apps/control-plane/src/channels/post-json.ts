@@ -1,6 +1,7 @@
-import { isLoopback, paragraphOf } from '@strideiq/core';
+import { paragraphOf } from '@strideiq/core';
 import { redacted } from '@strideiq/terminal';
 import { ChannelFailed } from './channel-failed.ts';
+import { outgoingUrl } from './outgoing-url.ts';
 import { oneLine, shortened } from './words.ts';
 
 /** How long a service may take to answer. */
@@ -30,11 +31,7 @@ export async function postJson({
   secrets,
   signal,
 }: Post): Promise<void> {
-  const where = URL.canParse(url) ? new URL(url) : undefined;
-  if (!where || !/^https?:$/.test(where.protocol))
-    throw new ChannelFailed('Its URL is none.', { isWorthAnother: false });
-  if (where.protocol === 'http:' && !allowPlainText && !isLoopback(where.hostname))
-    throw new ChannelFailed(`http://${where.host} would be told in the clear: use https.`, { isWorthAnother: false });
+  const where = checked(url, allowPlainText);
   const clean = (text: string) => redacted(oneLine(text), secrets);
   let answer: Response;
   try {
@@ -58,6 +55,15 @@ export async function postJson({
     isWorthAnother,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
+}
+
+/** What is wrong with a URL is mended in the configuration alone. */
+function checked(url: string, allowPlainText: boolean): URL {
+  try {
+    return outgoingUrl(url, allowPlainText);
+  } catch (cause) {
+    throw new ChannelFailed((cause as Error).message, { isWorthAnother: false });
+  }
 }
 
 /** What it says is for people; that it cannot be read is no failure of its own. */

@@ -1,6 +1,7 @@
 import { textSchema, variableSchema } from '@strideiq/configuration';
 import { cronSchema, ruleNames, severities, timeZoneSchema } from '@strideiq/core';
 import { z } from 'zod';
+import { holdsOneOf } from '../configuration/holds-one-of.ts';
 
 /** What every channel is told, and what not. */
 const routes = {
@@ -32,16 +33,6 @@ const secretUrl = (what: string) => ({
   urlEnv: variableSchema.optional().describe(`Environment variable that holds ${what}.`),
 });
 
-const oneOf = (keys: readonly string[]) => ({
-  check: (said: Record<string, unknown>) => keys.filter((key) => said[key] !== undefined).length === 1,
-  error: `must hold one of ${keys.join(', ')}`,
-});
-const [slackUrl, pagerDutyKey, webhookUrl] = [
-  oneOf(['urlFile', 'urlEnv']),
-  oneOf(['routingKeyFile', 'routingKeyEnv']),
-  oneOf(['url', 'urlFile', 'urlEnv']),
-];
-
 const emailSchema = z.strictObject({
   type: z.literal('email').describe('email, slack, pagerDuty or webhook.'),
   ...routes,
@@ -71,7 +62,7 @@ const slackSchema = z
     ...routes,
     ...secretUrl('the URL of an incoming webhook'),
   })
-  .refine(slackUrl.check, { error: slackUrl.error });
+  .refine(...holdsOneOf(['urlFile', 'urlEnv']));
 
 const pagerDutySchema = z
   .strictObject({
@@ -86,7 +77,7 @@ const pagerDutySchema = z
       .default('https://events.pagerduty.com/v2/enqueue')
       .describe('Where events go; of the EU region: https://events.eu.pagerduty.com/v2/enqueue.'),
   })
-  .refine(pagerDutyKey.check, { error: pagerDutyKey.error });
+  .refine(...holdsOneOf(['routingKeyFile', 'routingKeyEnv']));
 
 /** Ready-made bodies of webhooks. */
 export const templateNames = ['json', 'teams', 'discord', 'telegram', 'ntfy'] as const;
@@ -125,7 +116,7 @@ const webhookSchema = z
         'A JSON text of your own in place of a template, in which {{title}}, {{text}}, {{severity}}, {{kind}}, {{environment}}, {{rule}}, {{link}}, {{group}} and {{id}} are filled in, inside quotation marks.',
       ),
   })
-  .refine(webhookUrl.check, { error: webhookUrl.error })
+  .refine(...holdsOneOf(['url', 'urlFile', 'urlEnv']))
   .refine(({ template, chatId }) => template !== 'telegram' || chatId !== undefined, {
     error: 'telegram needs a chatId',
   })

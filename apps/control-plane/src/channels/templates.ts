@@ -135,12 +135,10 @@ function fittingBytes(lines: readonly string[], most: number): string {
 
 /** A text of somebody's own, JSON, with the message's words in its places. */
 export function filledIn(body: string, notice: Notice): string {
-  const { title, severity, kind, environment, rule, link, group, id } = notice;
+  const { severity, kind, environment, rule, link, group, id } = notice;
   const words: Record<string, string> = {
     title: headlineOf(notice),
     text: linesOf(notice).join('\n'),
-    headline: headlineOf(notice),
-    subject: title,
     severity,
     kind,
     environment: environment ?? '',

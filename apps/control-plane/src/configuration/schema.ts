@@ -1,8 +1,8 @@
-import { s3CredentialsSchema, textSchema, variableSchema } from '@strideiq/configuration';
+import { s3CredentialsSchema, textSchema } from '@strideiq/configuration';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { channelsSchema, type ChannelConfiguration } from '../channels/schema.ts';
-import type { HeartbeatConfiguration } from '../heartbeat/heartbeat.ts';
+import { heartbeatSchema, type HeartbeatConfiguration } from '../heartbeat/heartbeat.ts';
 import { listenSchema } from './listen.ts';
 
 /** A bucket that the control plane reaches itself: to look after it, and to give out URLs for what is in it. */
@@ -88,18 +88,7 @@ export const controlPlaneFileSchema = z.strictObject({
   channels: channelsSchema.describe(
     'Where alerts are told, by name. Left out: nobody is told, and `strideiq alerts` shows them.',
   ),
-  heartbeat: z
-    .strictObject({
-      url: z
-        .url({ protocol: /^https?$/ })
-        .optional()
-        .describe('The URL, where it holds no secret.'),
-      urlFile: textSchema.optional().describe('File that holds it.'),
-      urlEnv: variableSchema.optional().describe('Environment variable that holds it.'),
-    })
-    .refine((said) => Object.values(said).filter((each) => each !== undefined).length === 1, {
-      error: 'must hold one of url, urlFile, urlEnv',
-    })
+  heartbeat: heartbeatSchema
     .optional()
     .describe(
       'A URL in the convention of healthchecks.io that is told each minute that this program is well, so that its own death is noticed. Left out: nobody.',

@@ -1,14 +1,23 @@
-import { formsOfSecret, secretOf } from '@strideiq/configuration';
-import { isLoopback, paragraphOf } from '@strideiq/core';
+import { formsOfSecret, secretOf, textSchema, variableSchema } from '@strideiq/configuration';
+import { paragraphOf } from '@strideiq/core';
 import { redacted } from '@strideiq/terminal';
+import { z } from 'zod';
+import { outgoingUrl } from '../channels/outgoing-url.ts';
+import { holdsOneOf } from '../configuration/holds-one-of.ts';
 import type { Log } from '../log.ts';
 
 /** Where somebody else notices that this program is silent. */
-export interface HeartbeatConfiguration {
-  url?: string | undefined;
-  urlFile?: string | undefined;
-  urlEnv?: string | undefined;
-}
+export const heartbeatSchema = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('The URL, where it holds no secret.'),
+    urlFile: textSchema.optional().describe('File that holds it.'),
+    urlEnv: variableSchema.optional().describe('Environment variable that holds it.'),
+  })
+  .refine(...holdsOneOf(['url', 'urlFile', 'urlEnv']));
+export type HeartbeatConfiguration = z.output<typeof heartbeatSchema>;
 
 export interface HeartbeatParts {
   said: HeartbeatConfiguration;
@@ -77,11 +86,7 @@ export class Heartbeat {
     const { said, env, secrets, allowPlainText } = this.#parts;
     const text = said.url ?? (await secretOf(said.urlFile, said.urlEnv, env, 'the URL of the heartbeat')) ?? '';
     for (const form of formsOfSecret(text)) secrets.add(form);
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    if (!url || !/^https?:$/.test(url.protocol)) throw new Error('its URL is none');
-    if (url.protocol === 'http:' && !allowPlainText && !isLoopback(url.hostname))
-      throw new Error(`http://${url.host} would be told in the clear: use https`);
-    return url;
+    return outgoingUrl(text, allowPlainText);
   }
 
   async stop(): Promise<void> {

@@ -2,9 +2,10 @@ import { newId } from '@strideiq/core';
 import { waitFor } from '@strideiq/testkit';
 import { eq } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { agents, commands, enrolTokens, idempotencyKeys, reports, runs } from '../catalog/schema.ts';
+import { alerts, agents, commands, enrolTokens, idempotencyKeys, reports, runs, notices } from '../catalog/schema.ts';
 import { startGateway, type TestGateway } from '../testing/gateway.ts';
 import { TestHost, type TestLink } from '../testing/host.ts';
+import { notice } from '../testing/notices.ts';
 import { runBody } from '../testing/reports.ts';
 import { Sweeper } from './sweeper.ts';
 
@@ -218,6 +219,53 @@ test('what nobody needs any more is taken out, and no sooner', async () => {
   gateway.clock.now += dayMs;
   gateway.sweeper.sweep();
   expect(left()).toEqual([0, 0, 0]);
+});
+
+test('what was wrong and what was told of it is known for a while; what goes on, for as long as it does', () => {
+  const { catalog, clock } = gateway;
+  const alert = { rule: 'drift', name: 's', severity: 'info', text: '', openedAt: clock.now, told: 1 } as const;
+  catalog
+    .insert(alerts)
+    .values([
+      { ...alert, id: 'over', subject: 'store:1', state: 'resolved', resolvedAt: clock.now },
+      { ...alert, id: 'open', subject: 'store:2', state: 'open' },
+    ])
+    .run();
+  const message = {
+    channel: 'team',
+    group: 'g',
+    notice: notice(),
+    createdAt: clock.now,
+    attempts: 1,
+    nextAttemptAt: 0,
+  };
+  catalog
+    .insert(notices)
+    .values([
+      { ...message, id: 'sent', state: 'sent', endedAt: clock.now },
+      { ...message, id: 'waiting', state: 'waiting' },
+    ])
+    .run();
+  const left = () =>
+    [alerts, notices].map((table) =>
+      catalog
+        .select()
+        .from(table)
+        .all()
+        .map(({ id }) => id),
+    );
+  const sweepAfter = (days: number) => {
+    clock.now += days * dayMs;
+    gateway.sweeper.sweep();
+    return left();
+  };
+  expect(sweepAfter(30)).toEqual([
+    ['over', 'open'],
+    ['sent', 'waiting'],
+  ]);
+  expect(sweepAfter(1)).toEqual([['over', 'open'], ['waiting']]);
+  expect(sweepAfter(369)).toEqual([['over', 'open'], ['waiting']]);
+  expect(sweepAfter(1)).toEqual([['open'], ['waiting']]);
 });
 
 test('goes on by itself until it is stopped, also after a sweep that failed', async () => {
