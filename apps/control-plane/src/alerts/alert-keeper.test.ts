@@ -196,6 +196,39 @@ test('whoever was told that it began hears that it is over, however little was l
   }
 });
 
+test('a database that cannot be read keeps no other from being judged, and its alerts stay', async () => {
+  const other = stage.host('db2', 'other');
+  const otherLink = await other.connect();
+  await stage.pass(25 * hour + minute);
+  const openOf = (name: string) =>
+    stage.rows().filter((row) => row.rule === 'noBackup' && row.name === name && row.resolvedAt === null).length;
+  expect([openOf('app'), openOf('other')]).toEqual([1, 1]);
+  stage.catalog.$client.prepare("UPDATE policies SET policy = '{' WHERE database_id = ?").run(host.databaseId());
+  await stage.backedUp(otherLink, other);
+  await stage.pass(2 * minute);
+  expect([openOf('app'), openOf('other')]).toEqual([1, 0]);
+  expect(stage.said.map(({ text }) => text)).toContainEqual(expect.stringMatching(/^rules could not judge app: /));
+  await otherLink.close();
+});
+
+test('what has arrived and cannot be written down is not sent again and again', async () => {
+  stage.catalog.$client.exec(
+    "CREATE TEMP TRIGGER full BEFORE UPDATE OF state ON notices BEGIN SELECT RAISE(ABORT, 'disk is full'); END",
+  );
+  await stage.pass(25 * hour + 2 * minute);
+  await waitFor('a message to arrive', () => words().length > 0);
+  const [first] = words();
+  for (let times = 0; times < 5; times++) {
+    await stage.look();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(words()).toEqual([first]);
+  stage.catalog.$client.exec('DROP TRIGGER full');
+  await delivered();
+  expect(words().filter((each) => each === first)).toEqual([first]);
+  expect(words()).toContain('opened noBackup');
+});
+
 test('a database that its host does not name any more has no alerts', async () => {
   await stage.pass(26 * hour);
   expect(stage.open()).toContain('noBackup');

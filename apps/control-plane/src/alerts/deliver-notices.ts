@@ -26,6 +26,8 @@ export class NoticeDelivery {
   readonly #parts: DeliveryParts;
   readonly #stopping = new AbortController();
   readonly #busy = new Map<string, Promise<void>>();
+  /** Messages that have arrived, and of which that could not be written down: on a full disk they are not sent again and again. */
+  readonly #arrived = new Set<string>();
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -43,7 +45,7 @@ export class NoticeDelivery {
     }
   }
 
-  /** Never rejects: what could not be written down is sent again, under the same id. */
+  /** Never rejects: what could not be written down is written down later. */
   async #sendAll(channel: Channel, first: NoticeRow): Promise<void> {
     try {
       await this.#send(channel, first);
@@ -72,9 +74,7 @@ export class NoticeDelivery {
   async #attempt(channel: Channel, row: NoticeRow): Promise<boolean> {
     const { now, log } = this.#parts;
     try {
-      await channel.send(row.notice, this.#stopping.signal);
-      this.#end(row, 'sent');
-      return true;
+      if (!this.#arrived.has(row.id)) await channel.send(row.notice, this.#stopping.signal);
     } catch (error) {
       if (this.#stopping.signal.aborted) return false;
       const text = paragraphOf(error);
@@ -84,6 +84,10 @@ export class NoticeDelivery {
       else this.#later(row, error, text);
       return false;
     }
+    this.#arrived.add(row.id);
+    this.#end(row, 'sent');
+    this.#arrived.delete(row.id);
+    return true;
   }
 
   /** Nobody moves one that was taken into a newer one meanwhile. */

@@ -1,10 +1,19 @@
-import { judgeAgent, judgeCertificate, judgeChannel, judgeDatabase, judgeKey, type Judgement } from '@strideiq/core';
+import {
+  judgeAgent,
+  judgeCertificate,
+  judgeChannel,
+  judgeDatabase,
+  judgeKey,
+  paragraphOf,
+  type Judgement,
+} from '@strideiq/core';
 import { and, eq, isNotNull, isNull } from 'drizzle-orm';
 import { setImmediate } from 'node:timers/promises';
 import { agents, databases, keys } from '../catalog/schema.ts';
+import type { Log } from '../log.ts';
 import type { FactsParts } from './database-facts-of.ts';
-import type { RecentFacts } from './recent-facts.ts';
 import { failingChannels } from './failing-channels.ts';
+import type { RecentFacts } from './recent-facts.ts';
 
 /** What an alert is about, for people. */
 export interface AlertSubject {
@@ -18,10 +27,13 @@ export interface Judged {
   judgements: Judgement[];
   /** By what judgements call them. */
   subjects: Map<string, AlertSubject>;
+  /** Databases of which nothing could be said, by their ids: what was said of them before stays. */
+  unjudged: Set<string>;
 }
 
 export interface JudgeParts extends FactsParts {
   facts: RecentFacts;
+  log: Log;
   /** By which this control plane is known; undefined where it speaks plain HTTP. */
   certificate: { file: string; validTo: number } | undefined;
   /** Names of the channels that there are. */
@@ -34,21 +46,31 @@ const atOnce = 10;
 /** What rules say now of everything that there is. */
 export async function judgeAll(parts: JudgeParts, now: () => number): Promise<Judged> {
   const { catalog } = parts;
-  const judged: Judged = { judgements: [], subjects: new Map() };
+  const judged: Judged = { judgements: [], subjects: new Map(), unjudged: new Set() };
   const rows = catalog.select().from(databases).where(eq(databases.declared, true)).all();
   for (const [at, row] of rows.entries()) {
     if (row.gone) continue;
-    const facts = parts.facts.of(parts, row, now());
-    const about = { environment: row.environment, databaseId: row.id };
-    judged.subjects.set(`database:${row.id}`, { ...about, name: row.name });
-    for (const store of facts.stores)
-      judged.subjects.set(`store:${store.id}`, { ...about, name: `${row.name} in ${store.name}` });
-    judged.judgements.push(...judgeDatabase(facts, now()));
+    try {
+      judgeOne(parts, judged, row, now());
+    } catch (error) {
+      // One that cannot be read keeps no other from being judged.
+      judged.unjudged.add(row.id);
+      parts.log.error({ err: error, databaseId: row.id }, `rules could not judge ${row.name}: ${paragraphOf(error)}`);
+    }
     if (at % atOnce === atOnce - 1) await setImmediate();
   }
   judgeAgents(parts, judged, now());
   judgeOwn(parts, judged, now());
   return judged;
+}
+
+function judgeOne(parts: JudgeParts, judged: Judged, row: typeof databases.$inferSelect, now: number): void {
+  const facts = parts.facts.of(parts, row, now);
+  const about = { environment: row.environment, databaseId: row.id };
+  judged.subjects.set(`database:${row.id}`, { ...about, name: row.name });
+  for (const store of facts.stores)
+    judged.subjects.set(`store:${store.id}`, { ...about, name: `${row.name} in ${store.name}` });
+  judged.judgements.push(...judgeDatabase(facts, now));
 }
 
 /** Those that look after something, and whose credential is good. */

@@ -16,11 +16,11 @@ const dayMs = 86_400_000;
  */
 export function recordAlerts(
   tx: CatalogTransaction,
-  { judgements, subjects }: Judged,
+  { judgements, subjects, unjudged }: Judged,
   pending: ReadonlyMap<string, number>,
   now: number,
 ): Map<string, number> {
-  const open = openAlerts(tx);
+  const open = openAlerts(tx).filter(({ databaseId }) => databaseId === null || !unjudged.has(databaseId));
   const lately = tx
     .select()
     .from(alerts)
