@@ -1,11 +1,26 @@
-import type { Agent, AuditEntry, Backup, Database, Key, LogLine, Run } from '@strideiq/control-plane/router';
+import type {
+  Agent,
+  AuditEntry,
+  Backup,
+  Database,
+  Key,
+  LogLine,
+  Run,
+  ShownAlert,
+  ShownChannel,
+} from '@strideiq/control-plane/router';
+import { policySchema } from '@strideiq/core';
 import { expect, test } from 'vitest';
 import { agentsTable } from './agents/list.ts';
+import { alertsTable } from './alerts/list.ts';
 import { auditTable } from './audit/audit.ts';
 import { backupsTable } from './backups/list.ts';
+import { channelsTable, deliveriesTable } from './channels/channels.ts';
 import { databasesTable } from './databases/list.ts';
 import { keysTable } from './keys/list.ts';
 import { momentText } from './moments.ts';
+import { objectivesTable } from './objectives/objectives.ts';
+import { policyText } from './policies/show.ts';
 import { describeRun } from './runs/describe-run.ts';
 import { runsTable } from './runs/runs.ts';
 import { stepOf } from './runs/show-progress.ts';
@@ -220,4 +235,90 @@ test('keys and the audit', () => {
 
 test('moments', () => {
   expect(momentText(null)).toBe('-');
+});
+
+const alert: ShownAlert = {
+  id: 'alert-1',
+  rule: 'noBackup',
+  title: 'No backup',
+  subject: 'database:1',
+  name: 'app',
+  environment: 'production',
+  databaseId: '1',
+  state: 'open',
+  severity: 'critical',
+  text: 'The last one is old.',
+  meaning: 'much',
+  cure: 'Take one.',
+  openedAt: at,
+  resolvedAt: null,
+  acknowledgedAt: null,
+  acknowledgedBy: null,
+  silencedUntil: null,
+  silencedBy: null,
+  note: null,
+};
+
+test('alerts', () => {
+  const silenced = { ...alert, state: 'silenced' as const, silencedUntil: at, note: 'a move', environment: null };
+  const resolved = { ...alert, state: 'resolved' as const, resolvedAt: '2026-11-25T03:05:00.000Z' };
+  expect(alertsTable([alert, silenced, resolved], Date.parse(at) + 7_200_000).split('\n')).toEqual([
+    'SEVERITY  ALERT      ABOUT           STATE                                            SINCE                    FOR         WHAT                  ID',
+    'critical  No backup  production/app  open                                             2026-11-25 03:00:00 UTC  2 h 00 min  The last one is old.  alert-1',
+    'critical  No backup  app             silenced until 2026-11-25 03:00:00 UTC (a move)  2026-11-25 03:00:00 UTC  2 h 00 min  The last one is old.  alert-1',
+    'critical  No backup  production/app  resolved                                         2026-11-25 03:00:00 UTC  5 min 00 s  The last one is old.  alert-1',
+  ]);
+});
+
+test('channels, and the messages to one', () => {
+  const channel: ShownChannel = {
+    name: 'team',
+    type: 'slack',
+    environments: ['production'],
+    severity: 'warning',
+    rules: null,
+    digest: { schedule: '0 8 * * 1', timezone: 'UTC' },
+    lastSentAt: null,
+    waiting: 2,
+    problem: null,
+  };
+  expect(channelsTable([channel]).split('\n')).toEqual([
+    'CHANNEL  TYPE   ENVIRONMENTS  FROM     RULES  DIGEST           LAST ARRIVED  WAITING',
+    'team     slack  production    warning  all    0 8 * * 1 (UTC)  never               2',
+  ]);
+  const ended = { endedAt: null, error: 'It is closed.', attempts: 3 };
+  const message = {
+    id: 'a',
+    channel: 'team',
+    state: 'waiting' as const,
+    kind: 'opened',
+    title: 'No backup',
+    createdAt: at,
+  };
+  expect(deliveriesTable([{ ...message, ...ended }]).split('\n')).toEqual([
+    'TIME                     KIND    STATE    ATTEMPTS  TITLE      ERROR',
+    '2026-11-25 03:00:00 UTC  opened  waiting         3  No backup  It is closed.',
+  ]);
+});
+
+test('objectives beside what was measured', () => {
+  const scenario = { scenario: 'dataDeletion' as const, name: 'Accidental data deletion', days: [], restores: [] };
+  const measured = { rpoMs: 86_400_000, dataAgeMs: 3_600_000, worstDataAgeMs: 90_000_000, rpoMet: 0.9583 };
+  const restored = { rtoMs: null, restoreMs: 65_000, worstRestoreMs: null, rtoMet: null };
+  expect(objectivesTable([{ ...scenario, ...measured, ...restored }]).split('\n')).toEqual([
+    'SCENARIO                          RPO    DATA NOW        WORST     MET  RTO  LAST RESTORE  WORST  MET',
+    'Accidental data deletion  24 h 00 min  1 h 00 min  25 h 00 min  95.8 %    -    1 min 05 s      -    -',
+  ]);
+});
+
+test('a policy, with what is promised and from when on somebody is told', () => {
+  const policy = policySchema.parse({ schedule: '0 3 * * *', objectives: { dataDeletion: { rpoMs: null } } });
+  const kept = { version: 2, policy, changedAt: at, changedBy: 'key-1', runs: 2 };
+  expect(policyText('production/app', kept).split('\n').slice(-5)).toEqual([
+    '  keep     as usual: 7 days in directories, 30 in buckets',
+    '  goal     Database corruption: RPO 24 h 00 min, RTO 1 h 00 min',
+    '  goal     Full infrastructure failure: RPO 24 h 00 min, RTO 4 h 00 min',
+    '  goal     Accidental data deletion: RPO none, RTO 30 min 00 s',
+    '  alerts   a backup below 50 % of the usual, a table that lost 50 %, a run of 3 times the usual, a disk with less than 10.0 GB',
+  ]);
 });

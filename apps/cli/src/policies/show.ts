@@ -1,4 +1,5 @@
 import type { KeptPolicy } from '@strideiq/control-plane/router';
+import { scenarioNames, scenarios, sizeText } from '@strideiq/core';
 import { durationText, table } from '@strideiq/terminal';
 import { momentText } from '../moments.ts';
 import { databaseName, findDatabase } from '../names/find-database.ts';
@@ -36,12 +37,27 @@ export async function policyHistory({ client, output }: Command, reference: stri
 
 export function policyText(name: string, { version, changedAt, changedBy, policy }: KeptPolicy): string {
   const head = `${name}: version ${version}, since ${momentText(changedAt)}, by ${changedBy}`;
-  return [head, ...linesOf(policy).map((line) => `  ${line}`)].join('\n');
+  return [head, ...[...linesOf(policy), ...goalsOf(policy)].map((line) => `  ${line}`)].join('\n');
 }
 
 function behindText({ runs, version }: KeptPolicy): string {
   if (runs === null) return `Its agent has not said yet that it goes by version ${version}; until then by its file.`;
   return `Its agent goes by version ${runs}, and has not said yet that it goes by version ${version}.`;
+}
+
+/** What is promised of it, and from when on somebody is told. */
+function goalsOf({ objectives, alerts }: KeptPolicy['policy']): string[] {
+  const limit = (ms: number | null) => (ms === null ? 'none' : durationText(ms));
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  const { smallerThan, rowsLost, longerThan, diskFreeBytes, off } = alerts;
+  return [
+    ...scenarios.map((scenario) => {
+      const { rpoMs, rtoMs } = objectives[scenario];
+      return `goal     ${scenarioNames[scenario]}: RPO ${limit(rpoMs)}, RTO ${limit(rtoMs)}`;
+    }),
+    `alerts   a backup below ${percent(smallerThan)} of the usual, a table that lost ${percent(rowsLost)}, a run of ${longerThan} times the usual, a disk with less than ${sizeText(diskFreeBytes)}`,
+    ...(off.length === 0 ? [] : [`off      ${off.join(', ')}`]),
+  ];
 }
 
 function linesOf({
