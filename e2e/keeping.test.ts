@@ -81,22 +81,26 @@ test('a policy is shown, changed part by part, gone by at once, and its history 
     's3=days:30,monthly:12',
   );
   await user.json('policy', 'set', app, '--timezone', 'Europe/Berlin', '--run-limit', '6h', '--drill', '0 6 * * 6');
+  const told = ['--goal', 'all=rpo:12h', '--goal', 'dataDeletion=rto:none', '--alert', 'diskFree=20GB'];
+  await user.json('policy', 'set', app, ...told, '--alert', 'rowsLost=0.3', '--alert', 'drillOverdue=off');
   const kept = await waitFor('the agent to go by it', async () => {
     const now = await shown();
     return now.runs === now.version ? now : undefined;
   });
   expect(kept).toMatchObject({
-    version: 3,
+    version: 4,
     policy: {
       schedule: [{ cron: '0 * * * *', stores: ['local'] }, { cron: '0 3 * * *' }],
       retention: { s3: { days: 30, monthly: 12 } },
       timezone: 'Europe/Berlin',
       runLimitMs: 6 * 3_600_000,
       drill: { schedule: '0 6 * * 6' },
+      objectives: { databaseCorruption: { rpoMs: 12 * 3_600_000, rtoMs: 3_600_000 }, dataDeletion: { rtoMs: null } },
+      alerts: { diskFreeBytes: 20_000_000_000, rowsLost: 0.3, off: ['drillOverdue'] },
     },
   });
   const { stdout } = await user.run(['policy', 'show', app]);
-  expect(stdout).toMatch(/^production\/running_app: version 3, since .*\n/);
+  expect(stdout).toMatch(/^production\/running_app: version 4, since .*\n/);
   expect(stdout).toMatch(/backup +0 \* \* \* \* into local \(Europe\/Berlin\)\n/);
   expect(stdout).toMatch(/keep +s3: days:30,monthly:12\n/);
   const history = await user.run(['policy', 'history', app]);
@@ -105,10 +109,10 @@ test('a policy is shown, changed part by part, gone by at once, and its history 
       .trim()
       .split('\n')
       .map((line) => line.slice(0, 9).trim()),
-  ).toEqual(['VERSION', '3', '2', '1']);
+  ).toEqual(['VERSION', '4', '3', '2', '1']);
   // And on the host itself.
   const doctor = await host.run('doctor');
-  expect(doctor.stdout).toMatch(/policy.*version 3 of the control plane's; what this file says .* is another/);
+  expect(doctor.stdout).toMatch(/policy.*version 4 of the control plane's; what this file says .* is another/);
 });
 
 test('a pause and its end; what the host’s file says is taken when somebody asks for it', async () => {
@@ -126,6 +130,12 @@ test.each([
   [['policy', 'set', app, '--keep', 's3=3 days'], 2, 'does not say what a store keeps'],
   [['policy', 'set', app], 2, 'What is to be different?'],
   [['policy', 'set', app, '--run-limit', 'long'], 2, 'no duration'],
+  [
+    ['policy', 'set', app, '--goal', 'fire=rto:1h'],
+    2,
+    'databaseCorruption, infrastructureFailure, dataDeletion, or all',
+  ],
+  [['policy', 'set', app, '--alert', 'rowLost=0.3'], 2, 'does not say from when on somebody is told'],
   [['policy', 'pause', app, '--until', 'soon', '--reason', 'x'], 2, 'no moment to come'],
   [['policy', 'show', 'nowhere'], 3, 'nowhere'],
   [['pin', 'latest', '--reason', 'x'], 2, 'of which database?'],

@@ -96,6 +96,10 @@ const probes: Probe[] = [
   ['packages/configuration/src/p.ts', '@strideiq/storage', upward],
   ['packages/configuration/src/p.ts', '@strideiq/core', undefined],
   ['packages/storage/src/p.ts', '@strideiq/configuration', upward],
+  ['packages/heartbeat/src/p.ts', '@strideiq/terminal', upward],
+  ['packages/heartbeat/src/p.ts', '@strideiq/testkit', testOnly],
+  ['packages/heartbeat/src/p.ts', '@strideiq/configuration', undefined],
+  ['packages/configuration/src/p.ts', '@strideiq/heartbeat', upward],
   ['packages/core/src/p.ts', '../../configuration/src/index.ts', ground],
 
   ['packages/testkit/src/p.ts', '@strideiq/core', apart],

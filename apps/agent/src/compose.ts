@@ -34,6 +34,7 @@ import { AgentError } from './errors.ts';
 import { Journal } from './journal/journal.ts';
 import { openJournal } from './journal/open-journal.ts';
 import { loadSigningKey } from './journal/signing-key.ts';
+import { Heartbeats } from './heartbeat/heartbeats.ts';
 import { HostFacts } from './link/host-facts.ts';
 import { Link, type AskControlPlane } from './link/link.ts';
 import { ServerClock } from './link/server-clock.ts';
@@ -71,6 +72,8 @@ export class Host {
   readonly journal: Journal;
   readonly key: SigningKey;
   readonly policies: KeptPolicies;
+  /** Those that are told of backups; a piece of work has the whole host's. */
+  readonly heartbeats: Heartbeats;
   readonly #opened: OpenedStore[] = [];
   readonly #whole: boolean;
 
@@ -82,7 +85,7 @@ export class Host {
   constructor(
     file: AgentConfiguration,
     surroundings: Surroundings,
-    of?: Pick<Host, 'journal' | 'key' | 'discovery' | 'policies'>,
+    of?: Pick<Host, 'journal' | 'key' | 'discovery' | 'policies' | 'heartbeats'>,
   ) {
     this.surroundings = surroundings;
     this.#whole = of === undefined;
@@ -91,6 +94,7 @@ export class Host {
       this.key = of.key;
       this.discovery = of.discovery;
       this.policies = of.policies;
+      this.heartbeats = of.heartbeats;
       return;
     }
     // First, since it says best what is wrong with a state directory that cannot be used.
@@ -103,6 +107,7 @@ export class Host {
       endpointOf: async (database) => this.endpointOf(database),
     });
     this.policies = new KeptPolicies(this.discovery, this.journal.policies);
+    this.heartbeats = new Heartbeats({ ...surroundings, journal: this.journal, host: this });
   }
 
   /**
@@ -116,6 +121,13 @@ export class Host {
   /** This host for one piece of work of many: what is opened for it is closed with it, and the rest lives on. */
   forWork(signal: AbortSignal): Host {
     return new Host(this.policies.file, { ...this.surroundings, signal }, this);
+  }
+
+  /** The entry of the host's file that says where drills of a database make theirs. */
+  scratchPlaceOf(database: DatabaseConfiguration): DatabaseConfiguration {
+    const { via } = database.drill;
+    if (via === undefined) return database;
+    return this.configuration.databases[via] ?? this.configuration.servers[via] ?? database;
   }
 
   /** The database with this id that the host's file names, or that was found on a server of it. */
@@ -272,6 +284,7 @@ export function composeDaemon(host: Host, { url, events }: { url?: string | unde
   const clock = new ServerClock(now);
   const progress = new ProgressBoard();
   const facts = new HostFacts(host, now);
+  host.heartbeats.warn = (text) => events.warn(text);
   // Each asks the other: commands come over the line, and a restore asks for URLs over it.
   const controlPlane: AskControlPlane = {
     ask: async (...asked) => {

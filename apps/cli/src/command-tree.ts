@@ -172,6 +172,16 @@ function addKeeping(program: CommanderCommand, { asking }: Handlers): void {
     .option('--verify-after-backup', 'read directories back after each backup')
     .option('--no-verify-after-backup', 'do not')
     .option('--drill <cron>', 'when the latest backup is drilled, or never')
+    .option(
+      '--goal <scenario=limits>',
+      'objectives: dataDeletion=rpo:24h,rto:30m, or all=rto:none (may be repeated)',
+      collect,
+    )
+    .option(
+      '--alert <name=value>',
+      'from when on alerts are raised: rowsLost=0.3, drillOverdue=off (may be repeated)',
+      collect,
+    )
     .option('--file <file>', 'take this whole policy instead, JSON as show --json prints it; - for standard input')
     .option('--from-host', "take what the host's file says now instead")
     .action(async (database: string, options) =>

@@ -1,6 +1,8 @@
 export { ConfigurationError, ConfigurationInvalid, type ConfigurationErrorCode, type Problem } from './errors.ts';
+export { holdsOneOf } from './holds-one-of.ts';
 export { jsonSchemaOf, knownKeys, type JsonSchema } from './json-schema.ts';
 export { didYouMean, nearest } from './nearest.ts';
+export { outgoingUrl } from './outgoing-url.ts';
 export { parseFile, readConfigurationFile } from './parse-file.ts';
 export { type FileForm, type UnplacedProblem } from './problems.ts';
 export {

@@ -76,7 +76,7 @@ export function driftOf({ now, objects, expected, known }: DriftInput): Drift[] 
       drift.push({
         kind: 'unmanaged',
         key: names.dump,
-        text: `${names.dump} has no manifest: a dump of the old scripts, or of somebody else's.`,
+        text: `${names.dump} has no manifest: a dump of the old scripts, or of somebody else's. \`strideiq-agent adopt\` takes it in.`,
       });
     } else {
       drift.push({

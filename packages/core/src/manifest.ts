@@ -131,6 +131,11 @@ export const manifestSchema = z.object({
   encryption: z.object({ recipients: z.array(z.string()) }).nullable(),
   /** Made just before its database was to be replaced: nobody who asks for the latest means this one. */
   safety: z.boolean().optional(),
+  /**
+   * Of a dump that no agent made, and that a host has taken into its care: what it knows of it is what it has read. It has no
+   * chunks, and nobody vouches for its SQL, signed though its manifest is.
+   */
+  adopted: z.object({ at: momentSchema }).optional(),
   signature: signatureSchema.optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
@@ -187,6 +192,7 @@ const cure =
 
 /** A well-formed manifest can still not add up; undefined where it does. */
 function inconsistency(manifest: Manifest): string | undefined {
+  if (manifest.adopted) return manifest.chunks.length > 0 ? 'it was adopted, and names chunks' : undefined;
   let end = 0;
   let rawEnd = 0;
   const counted = manifest.tables.map(() => 0);

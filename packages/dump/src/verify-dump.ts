@@ -9,7 +9,8 @@ import type { ScanSettings } from './spans.ts';
 export interface ExpectedDump {
   bytes: number;
   sha256: string;
-  chunks: readonly Chunk[];
+  /** Left out for a file that is not ours, and has none. */
+  chunks?: readonly Chunk[];
   tables: readonly TableRows[];
 }
 
@@ -34,7 +35,7 @@ const problemLimit = 50;
 
 /**
  * Reads a compressed dump once, from end to end, and says all that is wrong with it: size, checksums of the whole and of each
- * chunk, gzip, SQL that is cut, rows per table, the closing line. With `expected`, each chunk is judged on its own, so that
+ * chunk, gzip, SQL that is cut, rows per table, the closing line. With chunks, each is judged on its own, so that
  * one damaged place hides no other; without, as for files of the old scripts, the first damage ends the reading of SQL.
  * Memory is bounded whatever the size.
  * @throws whatever the source threw; what is wrong with the dump is no error but a problem
@@ -93,7 +94,7 @@ class DumpVerifier {
 
   async end(): Promise<VerifyResult> {
     const sha256 = this.hash.digest('hex');
-    // Without a manifest the stretch is the file; with one, a chunk that is still open has not come whole.
+    // Without chunks the stretch is the file; with them, one that is still open has not come whole.
     if (this.stretch) await this.endStretch();
     this.judgeWhole(sha256);
     const { bytes, rawBytes, closingLineSeen, dumpedFrom, dumpedBy, problems } = this;
@@ -117,15 +118,15 @@ class DumpVerifier {
   }
 
   private get chunk(): Chunk | undefined {
-    return this.expected?.chunks[this.number];
+    return this.expected?.chunks?.[this.number];
   }
 
   private open(): void {
     this.stretchBytes = 0;
     const { expected, chunk, settings } = this;
     if (chunk) this.stretch = new StretchCheck(settings, chunk.rawLength, false);
-    // Nothing is run here, and without a manifest the file need not be ours: one of `pg_dump --create` is as whole as any.
-    else this.stretch = expected ? undefined : new StretchCheck(settings, Number.POSITIVE_INFINITY, true);
+    // Nothing is run here, and without chunks the file need not be ours: one of `pg_dump --create` is as whole as any.
+    else this.stretch = expected?.chunks ? undefined : new StretchCheck(settings, Number.POSITIVE_INFINITY, true);
   }
 
   private async endStretch(): Promise<void> {
@@ -152,7 +153,7 @@ class DumpVerifier {
     }
     this.number++;
     this.stretch = undefined;
-    if (this.expected) this.open();
+    if (this.expected?.chunks) this.open();
   }
 
   /** The first way in which a chunk is not what was written. */
@@ -171,9 +172,9 @@ class DumpVerifier {
   private judgeWhole(sha256: string): void {
     const { expected, problems } = this;
     if (expected) {
-      const { bytes } = expected;
-      const missing = expected.chunks.length - this.number;
-      if (missing > 0) problems.push(`The last ${missing} of ${expected.chunks.length} chunks are missing.`);
+      const { bytes, chunks = [] } = expected;
+      const missing = chunks.length - this.number;
+      if (missing > 0) problems.push(`The last ${missing} of ${chunks.length} chunks are missing.`);
       if (this.bytes !== bytes) problems.push(`The object has ${this.bytes} bytes where ${bytes} were written.`);
       if (sha256 !== expected.sha256) problems.push(`The object ${otherHash(expected.sha256, sha256)}.`);
       const rows = problems.length > 0 ? undefined : RowTally.of(expected.tables).differenceTo(this.tally.tables);

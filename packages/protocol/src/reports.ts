@@ -54,6 +54,8 @@ export const reportedBackupSchema = z.object({
   hasPrivileges: z.boolean(),
   /** Made just before its database was to be replaced: it is nobody's latest. */
   safety: z.boolean().optional(),
+  /** A dump that no agent made, taken in by the run: it counts for when its data are of, and not for when that was. */
+  adopted: z.boolean().optional(),
   /** With the one that this host made before it; left out: nobody compared them. */
   comparison: backupComparisonSchema.optional(),
   copies: z.array(reportedCopySchema).max(50),
@@ -99,7 +101,7 @@ export type ReportedDrill = z.infer<typeof reportedDrillSchema>;
 /** `run`: a run began, or ended. Each says all that is known, so that the last one alone tells the whole. */
 export const runReportSchema = z.object({
   runId: idSchema,
-  /** `backup`, `restore`, `verify`, `drill`. */
+  /** `backup`, `adopt`, `restore`, `verify`, `drill`. */
   kind: z.string().max(50),
   databaseId: idSchema,
   state: z.enum(['running', 'cancelling', 'succeeded', 'failed', 'cancelled']),

@@ -88,7 +88,7 @@ export function makeManifest(parts: ManifestParts): Manifest {
 
 /** What the journal keeps of a manifest, and reports. */
 export function sealedBackupOf(manifest: Manifest, manifestSha256: string): SealedBackup {
-  const { object, source, snapshot, tables, privileges, safety } = manifest;
+  const { object, source, snapshot, tables, privileges, safety, adopted } = manifest;
   return {
     objectName: object.name,
     bytes: object.bytes,
@@ -103,6 +103,7 @@ export function sealedBackupOf(manifest: Manifest, manifestSha256: string): Seal
     databaseBytes: source.databaseBytes,
     hasPrivileges: privileges !== null,
     ...(safety === true ? { safety } : {}),
+    ...(adopted ? { adopted: true } : {}),
   };
 }
 

@@ -34,7 +34,7 @@ export async function runBackup(request: BackupRequest, dependencies: BackupDepe
   const { environment, database, databaseId, asked } = request;
   const runId = asked?.runId ?? newId(now());
   const backupId = newId(now());
-  const detail = { backupId, ...askedBy(asked) };
+  const detail = { backupId, ...askedBy(asked), ...(request.safety === true ? { safety: true as const } : {}) };
   return journal.record(
     { id: runId, kind: 'backup', environment, database, databaseId, detail },
     async () => {

@@ -18,7 +18,8 @@ export interface DrillOptions {
 export async function drill(command: Command, name: string | undefined, options: DrillOptions): Promise<number> {
   const { host, output, progress, surroundings } = command;
   const database = databaseOfBackups(host.configuration, name);
-  const server = options.via === undefined ? database : databaseOf(host.configuration, options.via);
+  const server =
+    options.via === undefined ? host.scratchPlaceOf(database) : databaseOf(host.configuration, options.via);
   await clearFirst(command, database);
   const { journal, key } = host;
   const { now, signal } = surroundings;

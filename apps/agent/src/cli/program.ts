@@ -2,6 +2,7 @@ import { parseArguments } from '@strideiq/terminal';
 import { Command as CommanderCommand, InvalidArgumentError } from 'commander';
 import { configurationJsonSchema } from '../configuration/index.ts';
 import { agentVersion } from '../version.ts';
+import { adopt } from './adopt.ts';
 import { backup } from './backup.ts';
 import { doctor } from './doctor.ts';
 import { drill } from './drill.ts';
@@ -92,6 +93,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--store <name>', 'only the copy in this store (may be repeated)', collect)
     .action(async (ref: string, options) =>
       run({ ...options, reference: ref }, async (command) => verify(command, ref, options)),
+    );
+  withoutFile(
+    add('adopt [name]', "take a dump that no agent made into this host's care: read it back, and write its manifest"),
+  )
+    .option('--all', 'every dump of the database that has no manifest')
+    .option('--database <name>', 'whose dump, where the configuration holds several databases')
+    .action(async (name: string | undefined, options) =>
+      run(options, async (command) => adopt(command, name, options)),
     );
   const restoring = withoutFile(
     add('restore <ref>', 'restore into a new database, or in the place of one, and compare rows and objects'),

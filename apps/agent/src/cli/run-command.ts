@@ -66,12 +66,14 @@ export async function runCommand(options: CommonOptions, work: (command: Command
     const configuration = await configurationOf(options);
     if (!options.saysEvents) for (const warning of configuration.warnings) output.warn(warning);
     host = new Host(configuration, surroundings);
+    host.heartbeats.warn = (text) => output.warn(text);
     if (!options.findsDatabases) await findDatabases(host, output);
     return await work({ host, output, progress: progressOn(output), surroundings });
   } catch (error) {
     output.failure(codeOf(error), paragraphOf(error));
     return exitCodeOf(error);
   } finally {
+    await host?.heartbeats.settled();
     host?.close();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }

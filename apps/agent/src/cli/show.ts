@@ -10,7 +10,7 @@ export async function show(command: Command, reference: string, options: { datab
   const { source } = await sourceOfReference(command, reference, options.database);
   const trust = judgeTrust(source, host.key, host.journal);
   const trustText = trust.trusted ? `yes, by ${trust.because}` : `no: ${trust.because}`;
-  const { manifest } = trust;
+  const manifest = trust.manifest ?? source.found?.manifest;
   if (!manifest) {
     const { dumpKey, sizeBytes, opened } = source;
     const why = source.unreadable ?? 'it has no manifest.';
@@ -22,17 +22,18 @@ export async function show(command: Command, reference: string, options: { datab
         managed: false,
         unreadable: source.unreadable ?? null,
       },
-      `${dumpKey} in ${opened.store.location}, ${prettyBytes(sizeBytes)}: unmanaged, ${why}\nIt can be verified and restored all the same.`,
+      `${dumpKey} in ${opened.store.location}, ${prettyBytes(sizeBytes)}: unmanaged, ${why}\nIt can be verified and restored all the same, and \`strideiq-agent adopt\` takes it in.`,
     );
     return 0;
   }
-  const { object, source: from, snapshot } = manifest;
+  const { object, source: from, snapshot, adopted } = manifest;
+  const made = adopted ? `taken in on ${adopted.at}` : `${manifest.chunks.length} chunks`;
   const lines = [
     `Backup ${object.name}`,
     `  id          ${manifest.backupId}`,
-    `  of          ${from.database} in ${manifest.environment}, PostgreSQL ${from.serverVersion}, ${from.encoding}, ${from.collate}`,
+    `  of          ${from.database} in ${manifest.environment}, ${[`PostgreSQL ${from.serverVersion}`, from.encoding, from.collate].filter((text) => text !== '').join(', ')}`,
     `  moment      ${snapshot.takenAt}${snapshot.walPosition ? ` at WAL ${snapshot.walPosition}` : ''}${from.standby ? ' (standby)' : ''}`,
-    `  size        ${prettyBytes(object.bytes)}, ${prettyBytes(object.rawBytes)} of SQL in ${manifest.chunks.length} chunks`,
+    `  size        ${prettyBytes(object.bytes)}, ${prettyBytes(object.rawBytes)} of SQL, ${made}`,
     `  sha256      ${object.sha256}`,
     `  trusted     ${trustText}`,
     `  extensions  ${manifest.extensions.map(({ name, version }) => `${name} ${version}`).join(', ') || 'none'}`,

@@ -68,14 +68,14 @@ async function newestIn(
   return newest.copies[0]?.sizeBytes === undefined ? newest.names.dump : sourceOf(opened, newest.names.dump);
 }
 
-/** The latest backup, on the database's own server. */
+/** The latest backup, where the host's file says. */
 async function drillLatest({ host, database, asked, progress, signal }: BackupWork): Promise<void> {
   const { journal, key, surroundings } = host;
   const { now } = surroundings;
   const source = await resolveReference('latest', await host.storesOf(database), host.openPlace, now());
   const request = await drillRequest(
     host,
-    { database, own: database, on: database },
+    { database, own: database, on: host.scratchPlaceOf(database) },
     { source: { ...source, databaseId: host.databaseIdOf(database) }, reference: 'latest', trustSource: false, asked },
   );
   await runDrill(request, { journal, key, now, progress, signal });

@@ -46,7 +46,9 @@ export async function doRestore(work: Work<RestoreKind>): Promise<void> {
       case 'drill': {
         // What is asked of a database is its own host's to say, whichever server it is restored on.
         const own = host.databaseOfId(body.sourceDatabaseId);
-        return void (await runDrill(await drillRequest(host, { database, own, on: database }, request), deps));
+        // Somebody who asked for no other place means the one that the host's file names.
+        const on = body.sourceDatabaseId === databaseId ? host.scratchPlaceOf(database) : database;
+        return void (await runDrill(await drillRequest(host, { database, own, on }, request), deps));
       }
     }
   });

@@ -87,6 +87,12 @@ function databasesProblems(root: Mapping): UnplacedProblem[] {
       ...connectionProblems([...path, 'connection'], mapping(database['connection'])),
       ...zoneProblems(path, database),
       ...excludeProblems(path, database),
+      ...drillProblems(
+        path,
+        database,
+        databases.map(([each]) => each),
+      ),
+      ...heartbeatProblems(path, database),
       ...['beforeSwap', 'afterSwap', 'afterRestore'].flatMap((hook) =>
         commandProblems([...path, 'hooks', hook], mapping(database['hooks'])[hook]),
       ),
@@ -101,6 +107,22 @@ function excludeProblems(path: string[], database: Mapping): UnplacedProblem[] {
   if (database['exclude'] === undefined || database['include'] !== undefined) return [];
   const cure = 'Add include: all beside it, where this entry is to stand for all databases of its server.';
   return [{ path: [...path, 'exclude'], what: 'has no effect without include: all', cure }];
+}
+
+function drillProblems(path: string[], database: Mapping, databases: string[]): UnplacedProblem[] {
+  const via = text(mapping(database['drill'])['via']);
+  if (via === undefined || databases.includes(via)) return [];
+  const what = `names ${JSON.stringify(via)}, which is not under databases`;
+  const cure = didYouMean(via, databases) || `There are: ${databases.join(', ')}.`;
+  return [{ path: [...path, 'drill', 'via'], what, cure }];
+}
+
+/** A silence of one of them would not be heard beside the others. */
+function heartbeatProblems(path: string[], database: Mapping): UnplacedProblem[] {
+  const url = text(mapping(database['heartbeat'])['url']);
+  if (database['include'] !== 'all' || url === undefined || url.includes('{database}')) return [];
+  const what = 'is one heartbeat for all databases of a server';
+  return [{ path: [...path, 'heartbeat', 'url'], what, cure: 'Put {database} into it, so that each has its own.' }];
 }
 
 function storeListProblems(path: string[], database: Mapping, stores: string[]): UnplacedProblem[] {

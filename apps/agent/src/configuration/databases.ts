@@ -1,5 +1,6 @@
 import { durationSchema, nameSchema, sizeSchema, textSchema } from '@strideiq/configuration';
 import { cronSchema, retentionRulesSchema, timeZoneSchema } from '@strideiq/core';
+import { heartbeatSchema } from '@strideiq/heartbeat';
 import { z } from 'zod';
 import { longestTimerMs } from '../longest-timer.ts';
 import { type ConnectionConfiguration, connectionSchema } from './connection.ts';
@@ -145,11 +146,22 @@ const assertionSchema = z.strictObject({
   sql: textSchema.describe('A query whose rows all have to begin with true; none is a failure.'),
 });
 
+/** On Sundays, an hour after buckets are read back. */
+const weeklyDrill = '30 6 * * 0';
+
 const drillSchema = z
   .strictObject({
-    schedule: cronSchema
+    schedule: z
+      .union([cronSchema, z.literal('never')])
       .optional()
-      .describe('When to drill the latest backup by itself, as a cron line. Left out: only when asked.'),
+      .describe(
+        'When to drill the latest backup by itself, as a cron line, or never. Left out: weekly where via names a place for it, else only when asked.',
+      ),
+    via: nameSchema
+      .optional()
+      .describe(
+        'A database of this file, on whose server drills make their scratch database: its own name for its own server. Left out: its own server, and not by itself.',
+      ),
     assertions: z
       .array(assertionSchema)
       .max(100)
@@ -163,7 +175,11 @@ const drillSchema = z
       .default(200_000)
       .describe('About how many rows of tables drawn by lot are compared with the dump one by one.'),
   })
-  .transform(({ assertionLimit, ...rest }) => ({ ...rest, assertionLimitMs: assertionLimit }));
+  .transform(({ assertionLimit, schedule, ...rest }) => ({
+    ...rest,
+    schedule: schedule === 'never' ? undefined : (schedule ?? (rest.via === undefined ? undefined : weeklyDrill)),
+    assertionLimitMs: assertionLimit,
+  }));
 export type DrillConfiguration = z.output<typeof drillSchema>;
 
 const everywhereSchema = cronSchema.transform((cron) => ({ cron, stores: undefined }));
@@ -255,6 +271,11 @@ export const databaseSchema = z
     dump: dumpSchema.prefault({}).describe('How the dump is made.'),
     hooks: hooksSchema.prefault({}).describe('Commands of this host around restores. They never arrive from outside.'),
     verify: verifySchema.prefault({}).describe('When `run` reads copies back by itself.'),
+    heartbeat: heartbeatSchema
+      .optional()
+      .describe(
+        'A dead man’s switch: a URL that hears of each backup’s start and end, in the convention of healthchecks.io, and raises an alarm where it hears nothing. {environment} and {database} in it are filled in.',
+      ),
     drill: drillSchema.prefault({}).describe('How a drill looks at the database that it has restored.'),
     keepReplaced: keepReplacedSchema
       .prefault({})

@@ -17,7 +17,7 @@ export type { AgentConfiguration } from './schema.ts';
 export { SecretText } from './secret-text.ts';
 export { resolveConnection } from './secrets.ts';
 export type { ResolvedConnection } from './secrets.ts';
-export { placeStore } from './stores.ts';
+export { fillPlace, placeStore } from './stores.ts';
 export type { DirectoryStoreConfiguration, PlacedStore, S3StoreConfiguration, StoreConfiguration } from './stores.ts';
 export { configurationFromArguments } from './without-file.ts';
 export type { BackupArguments } from './without-file.ts';

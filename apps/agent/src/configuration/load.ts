@@ -44,7 +44,8 @@ function resolved(parsed: z.output<typeof agentFileSchema>, file: string, env: N
     // A server's own entry names none of its databases.
     const database = include === undefined ? name : 'postgres';
     const connection = withDatabase(pathsFrom(from, entry.connection, connectionFiles), database);
-    return { include, exclude, entry: { ...entry, name, connection } };
+    const heartbeat = entry.heartbeat && pathsFrom(from, entry.heartbeat, ['urlFile']);
+    return { include, exclude, entry: { ...entry, name, connection, heartbeat } };
   });
   const databases = entries.flatMap(({ include, entry }) =>
     include === undefined ? [[entry.name, entry] as const] : [],
@@ -102,7 +103,12 @@ export function defaultStateDir(env: NodeJS.ProcessEnv): string {
 async function warningsOf(configuration: AgentConfiguration): Promise<string[]> {
   const files = [
     ...[...Object.values(configuration.databases), ...Object.values(configuration.servers)].flatMap(
-      ({ connection }) => [connection.passwordFile, connection.urlFile, connection.sslkey],
+      ({ connection, heartbeat }) => [
+        connection.passwordFile,
+        connection.urlFile,
+        connection.sslkey,
+        heartbeat?.urlFile,
+      ],
     ),
     ...Object.values(configuration.stores).flatMap((store) =>
       store.type === 's3' ? [store.credentials?.secretAccessKeyFile, store.credentials?.sessionTokenFile] : [],

@@ -1,8 +1,8 @@
 import type { ReportBodies } from '@strideiq/protocol';
-import { and, eq, sql } from 'drizzle-orm';
+import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
 import type { Outbox } from './outbox.ts';
-import { findings, runs, type CopyOutcome, type PlannedCopy, type Run } from './schema.ts';
+import { backupKinds, findings, runs, type CopyOutcome, type PlannedCopy, type Run } from './schema.ts';
 import type { SurveyBook } from './survey-book.ts';
 
 /** One that was made from another copy. */
@@ -74,7 +74,11 @@ export class CopyBook {
   /** Whether copies of a database stand in a store, by all that is known. */
   hasStoredIn(databaseId: string, storeId: string): boolean {
     const stored = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.storeId') = ${storeId} AND json_extract(value, '$.state') = 'stored' AND json_extract(value, '$.removedAt') IS NULL)`;
-    const ofDatabase = and(eq(runs.databaseId, databaseId), eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'));
+    const ofDatabase = and(
+      eq(runs.databaseId, databaseId),
+      inArray(runs.kind, [...backupKinds]),
+      eq(runs.state, 'succeeded'),
+    );
     return this.#db.select({ id: runs.id }).from(runs).where(and(ofDatabase, stored)).limit(1).get() !== undefined;
   }
 
@@ -99,7 +103,7 @@ export class CopyBook {
 
   #noteRemoved({ databaseId, storeId, key }: ReportBodies['deletion']): void {
     const named = sql`json_extract(${runs.detail}, '$.sealed.objectName') = ${key}`;
-    const ofBackup = and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named);
+    const ofBackup = and(inArray(runs.kind, [...backupKinds]), eq(runs.databaseId, databaseId), named);
     const run = this.#db.select().from(runs).where(ofBackup).get();
     if (!run) return;
     const copies = (run.detail.copies ?? []).map((copy): PlannedCopy | CopyOutcome =>
@@ -108,12 +112,12 @@ export class CopyBook {
     this.#describe(run, copies);
   }
 
-  /** What became of the copies of a backup that this host made. */
+  /** What became of the copies of a backup that this host made or took in. */
   of(backupId: string): CopyOutcome[] {
     const run = this.#db
       .select({ detail: runs.detail })
       .from(runs)
-      .where(and(eq(runs.kind, 'backup'), sql`json_extract(${runs.detail}, '$.backupId') = ${backupId}`))
+      .where(and(inArray(runs.kind, [...backupKinds]), sql`json_extract(${runs.detail}, '$.backupId') = ${backupId}`))
       .get();
     return (run?.detail.copies ?? []).filter((copy) => 'state' in copy);
   }

@@ -1,6 +1,6 @@
 import { codeOf, paragraphOf, runStates, type BackupShape, type RunState } from '@strideiq/core';
 import type { LogReport } from '@strideiq/protocol';
-import { and, desc, eq, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, sql } from 'drizzle-orm';
 import { AgentError } from '../errors.ts';
 import { CommandBook } from './command-book.ts';
 import { CopyBook } from './copy-book.ts';
@@ -15,7 +15,7 @@ import { closingLines, runReportOf } from './run-report.ts';
 import { ScheduleBook } from './schedule-book.ts';
 import { ShapeBook } from './shape-book.ts';
 import { SurveyBook } from './survey-book.ts';
-import { runs, seals, type Run, type RunDetail, type SealedBackup } from './schema.ts';
+import { backupKinds, runs, seals, type Run, type RunDetail, type SealedBackup } from './schema.ts';
 
 export type { Run } from './schema.ts';
 
@@ -46,6 +46,7 @@ export function askedBy({ commandId, dueAt }: Partial<Asked> = {}): Pick<RunDeta
 export class Journal {
   readonly #db: JournalDatabase;
   readonly #now: () => number;
+  #whenRun: (run: Run) => void = () => undefined;
   readonly outbox: Outbox;
   readonly commands: CommandBook;
   readonly copies: CopyBook;
@@ -117,6 +118,17 @@ export class Journal {
         .run();
       this.#report(run.id);
     });
+    this.#tell(run.id);
+  }
+
+  /** Has `listener` called with each run that begins or ends by this process, once that is written down. */
+  whenRun(listener: (run: Run) => void): void {
+    this.#whenRun = listener;
+  }
+
+  #tell(runId: string): void {
+    const run = this.get(runId);
+    if (run) this.#whenRun(run);
   }
 
   /** Adds to what is known of a run. */
@@ -164,6 +176,7 @@ export class Journal {
       this.shapes.ended(run, to === 'succeeded');
       this.#report(runId);
     });
+    this.#tell(runId);
   }
 
   /** It was asked to end; it may still succeed, where all was done but to say so. */
@@ -208,13 +221,20 @@ export class Journal {
     this.outbox.write('log', { runId, lines: [{ at: new Date(this.#now()).toISOString(), level, text }] });
   }
 
-  /** Backups that this host has made of a database, newest first. */
+  /** What people read of a run, line by line. */
+  logOf(runId: string): string[] {
+    return this.outbox.logOf(runId);
+  }
+
+  /** Backups of a database that this host has made or taken in, newest first. */
   madeOf(databaseId: string, most: number): Run[] {
     const sealed = sql`json_extract(${runs.detail}, '$.sealed') IS NOT NULL`;
     return this.#db
       .select()
       .from(runs)
-      .where(and(eq(runs.databaseId, databaseId), eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'), sealed))
+      .where(
+        and(eq(runs.databaseId, databaseId), inArray(runs.kind, [...backupKinds]), eq(runs.state, 'succeeded'), sealed),
+      )
       .orderBy(desc(runs.startedAt), desc(runs.id))
       .limit(most)
       .all();
@@ -265,34 +285,34 @@ export class Journal {
     return this.#db.select({ runId: seals.runId }).from(seals).where(eq(seals.backupId, backupId)).get() !== undefined;
   }
 
-  /** Whether this host made a backup under that name, whose manifest must then be there. */
+  /** Whether this host made a backup under that name, or took one in, whose manifest must then be there. */
   madeBackup(dumpKey: string): boolean {
     const named = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.dumpKey') = ${dumpKey})`;
     const made = this.#db
       .select({ id: runs.id })
       .from(runs)
-      .where(and(eq(runs.kind, 'backup'), eq(runs.state, 'succeeded'), named))
+      .where(and(inArray(runs.kind, [...backupKinds]), eq(runs.state, 'succeeded'), named))
       .get();
     return made !== undefined;
   }
 
-  /** The backup that this host stored under that name. */
+  /** The backup that this host knows under that name. */
   backupIdOf(databaseId: string, dumpKey: string): string | undefined {
     const named = sql`EXISTS (SELECT 1 FROM json_each(${runs.detail}, '$.copies') WHERE json_extract(value, '$.dumpKey') = ${dumpKey})`;
     const made = this.#db
       .select({ detail: runs.detail })
       .from(runs)
-      .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId), named))
+      .where(and(inArray(runs.kind, [...backupKinds]), eq(runs.databaseId, databaseId), named))
       .get();
     return made?.detail.backupId;
   }
 
-  /** What this host has put under the names of a database's dumps, as far as it still knows. */
+  /** What this host has put, or taken in, under the names of a database's dumps, as far as it still knows. */
   sealedOf(databaseId: string): Map<string, SealedBackup> {
     const rows = this.#db
       .select({ sealed: sql<string | null>`json_extract(${runs.detail}, '$.sealed')` })
       .from(runs)
-      .where(and(eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId)))
+      .where(and(inArray(runs.kind, [...backupKinds]), eq(runs.databaseId, databaseId)))
       .all();
     const known = rows.flatMap(({ sealed }) => (sealed === null ? [] : [JSON.parse(sealed) as SealedBackup]));
     return new Map(known.map((sealed) => [sealed.objectName, sealed]));

@@ -1,7 +1,7 @@
 import { keepReportsMs } from '@strideiq/protocol';
-import { and, eq, inArray, lt, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt, notInArray, sql } from 'drizzle-orm';
 import type { JournalDatabase } from './open-journal.ts';
-import { findings, runs, type CopyOutcome, type PlannedCopy } from './schema.ts';
+import { backupKinds, findings, runs, type CopyOutcome, type PlannedCopy } from './schema.ts';
 
 /**
  * How long runs and commands that have ended are kept. What a control plane may still ask about is at most as old as the
@@ -44,7 +44,7 @@ export class OldRuns {
   prune(): void {
     this.#db
       .delete(runs)
-      .where(and(this.#areOld, sql`kind <> 'backup'`))
+      .where(and(this.#areOld, notInArray(runs.kind, [...backupKinds])))
       .run();
   }
 
@@ -61,7 +61,7 @@ export class OldRuns {
     return this.#db
       .select({ runId: runs.id, copies: sql<string | null>`json_extract(${runs.detail}, '$.copies')` })
       .from(runs)
-      .where(and(this.#areOld, eq(runs.kind, 'backup'), eq(runs.databaseId, databaseId)))
+      .where(and(this.#areOld, inArray(runs.kind, [...backupKinds]), eq(runs.databaseId, databaseId)))
       .all()
       .map(({ runId, copies }) => ({
         runId,
@@ -76,7 +76,7 @@ export class OldRuns {
         const ids = JSON.stringify(runIds);
         this.#db.run(sql`DELETE FROM runs WHERE id IN (SELECT value FROM json_each(${ids}))`);
         const named = sql`SELECT json_extract(value, '$.dumpKey') FROM runs, json_each(runs.detail, '$.copies')
-          WHERE runs.kind = 'backup' AND runs.database_id = ${databaseId}`;
+          WHERE ${inArray(runs.kind, [...backupKinds])} AND runs.database_id = ${databaseId}`;
         for (const [storeId, keys] of there) {
           const held = sql`SELECT value FROM json_each(${JSON.stringify([...keys])})`;
           this.#db

@@ -62,6 +62,15 @@ export class Outbox {
     });
   }
 
+  /** The lines of a run's log, as far as they are kept: each with its moment and level. */
+  logOf(runId: string): string[] {
+    const ofRun = and(eq(reports.kind, 'log'), sql`json_extract(${reports.body}, '$.runId') = ${runId}`);
+    const rows = this.#db.select({ body: reports.body }).from(reports).where(ofRun).orderBy(asc(reports.seq)).all();
+    return rows.flatMap(({ body }) =>
+      (body as unknown as LogReport).lines.map(({ at, level, text }) => `${at} ${level.padEnd(5)} ${text}`),
+    );
+  }
+
   position(): JournalPosition {
     const { journalId, lastSeq } = this.#row();
     return { journalId, lastSeq };

@@ -7,7 +7,7 @@ import type {
   ReportedRestore,
   RunReport,
 } from '@strideiq/protocol';
-import type { CopyOutcome, PlannedCopy, Run } from './schema.ts';
+import { isOfBackup, type CopyOutcome, type PlannedCopy, type Run } from './schema.ts';
 
 /** As many of each as the protocol takes. */
 const mostWarnings = 20;
@@ -47,7 +47,7 @@ export function closingLines({ detail, error }: Run, at: number): LogReport['lin
 /** Told once all that there is to tell of it is known: its manifest is sealed, and each copy has an outcome. */
 function reportedBackup({ kind, detail }: Run): ReportedBackup | undefined {
   const { backupId, sealed, copies = [] } = detail;
-  if (kind !== 'backup' || backupId === undefined || sealed === undefined || !copies.every(hasEnded)) return undefined;
+  if (!isOfBackup(kind) || backupId === undefined || sealed === undefined || !copies.every(hasEnded)) return undefined;
   return { backupId, ...sealed, copies: copies.slice(0, mostCopies).map(reportedCopy) };
 }
 

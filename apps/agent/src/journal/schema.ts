@@ -85,6 +85,8 @@ export interface RunDetail {
   dueAt?: number;
   /** Of a backup that is made, or restored. */
   backupId?: string;
+  /** Of a backup that is made because its database is to be replaced. */
+  safety?: true;
   sealed?: SealedBackup;
   copies?: (PlannedCopy | CopyOutcome)[];
   /** Database made by a restore that is not yet finished, dropped at the next start if it is still there. */
@@ -116,12 +118,15 @@ export interface RunDetail {
   objects?: number;
 }
 
+/** Of a run by which a backup comes into this host's care: it is made, or a dump that no agent made is taken in. */
+export const backupKinds = ['backup', 'adopt'] as const;
+
 /** Every execution of work on this host, and how it ended. */
 export const runs = sqliteTable(
   'runs',
   {
     id: text('id').primaryKey(),
-    kind: text('kind', { enum: ['backup', 'restore', 'verify', 'drill'] }).notNull(),
+    kind: text('kind', { enum: [...backupKinds, 'restore', 'verify', 'drill'] }).notNull(),
     environment: text('environment').notNull(),
     database: text('database').notNull(),
     databaseId: text('database_id').notNull(),
@@ -138,6 +143,11 @@ export const runs = sqliteTable(
 );
 
 export type Run = typeof runs.$inferSelect;
+
+/** Whether a backup came into this host's care by the run. */
+export function isOfBackup(kind: Run['kind']): boolean {
+  return backupKinds.some((each) => each === kind);
+}
 
 /** A backup's manifest and what stands beside it, written before the stores commit: with them a killed backup can be finished. */
 export const seals = sqliteTable('seals', {

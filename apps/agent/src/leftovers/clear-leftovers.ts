@@ -3,6 +3,7 @@ import type { HooksConfiguration } from '../configuration/index.ts';
 import { isInPlace } from '../in-place/in-place-runs.ts';
 import type { Journal, Run } from '../journal/journal.ts';
 import type { RunsUnderWay } from '../journal/left-runs.ts';
+import { isOfBackup } from '../journal/schema.ts';
 import type { Endpoint } from '../postgres/endpoint.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { clearRestore, dropScratch } from './clear-restore.ts';
@@ -74,7 +75,7 @@ export async function clearLeftovers(
     for (const [store, problem] of unreachable) problems.push(`${store} could not be cleared yet: ${problem}`);
     for (const run of others) {
       await clear(run, async () =>
-        run.kind === 'backup'
+        isOfBackup(run.kind)
           ? finishBackup(journal, run, stores, unreachable)
           : clearRestore(journal, run, servers, { ...clearing, now }),
       );

@@ -53,7 +53,9 @@ export async function finishBackup(
   const text =
     state === 'succeeded'
       ? `The agent's process ended while it completed the backup; the dump was whole in ${stored.map((copy) => copy.store).join(', ')}, and was finished there.`
-      : "The agent's process ended before the backup did. Nothing of it was kept.";
+      : run.kind === 'adopt'
+        ? "The agent's process ended before the dump was taken in. It is as it was."
+        : "The agent's process ended before the backup did. Nothing of it was kept.";
   journal.finish(
     run.id,
     state,
@@ -95,7 +97,7 @@ async function finishCopy(
     privileges: seal.privileges ?? undefined,
     globals: seal.globals ?? undefined,
     dumpBytes: object.sizeBytes,
-    newest: manifest.safety !== true && !(await hasNewer(opened.store, names)),
+    newest: manifest.safety !== true && !manifest.adopted && !(await hasNewer(opened.store, names)),
   };
   await completeCopy(opened, sealed, warnings);
   return { ...planned, state: copyStates.move('uploading', 'stored'), sizeBytes: object.sizeBytes };

@@ -40,6 +40,11 @@ export function judgeTrust(source: BackupSource, key: SigningKey, journal: Journ
       'Restore from another copy or another backup; `strideiq-agent list` shows them.',
     );
   }
+  // By its signature this host says that these are the bytes it took in, and not what they do.
+  if (manifest.adopted) {
+    const because = `${dumpKey} was taken in on ${manifest.adopted.at.slice(0, 10)}, and no agent made it`;
+    return { trusted: false, manifest: undefined, because };
+  }
   const misplaced = misplacementOf(source);
   if (misplaced !== undefined) return { trusted: false, manifest, because: misplaced };
   if (isSignedBy(json, key.publicPem)) return { trusted: true, manifest, because: 'signature' };

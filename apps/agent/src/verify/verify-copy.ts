@@ -1,6 +1,6 @@
 import { readAll } from '@strideiq/storage';
-import { isSignedBy, type SigningKey, type TableRows } from '@strideiq/core';
-import { verifyDump } from '@strideiq/dump';
+import { isSignedBy, type Manifest, type SigningKey, type TableRows } from '@strideiq/core';
+import { verifyDump, type ExpectedDump } from '@strideiq/dump';
 import { sha256 } from '../backup/manifest.ts';
 import type { BackupSource } from '../backups/resolve-reference.ts';
 import type { FoundManifest } from '../backups/find-backups.ts';
@@ -20,6 +20,9 @@ export interface Verification {
   rawBytes: number;
   sha256: string;
   tables: TableRows[];
+  /** Versions of server and pg_dump, where the dump says them. */
+  dumpedFrom?: string;
+  dumpedBy?: string;
   /** What was compared with: without a manifest only gzip and the closing line tell. */
   comparedWith: 'manifest' | 'nothing';
   /** Whether this host wrote its manifest: only then its SQL may run with superuser rights without asking. */
@@ -62,7 +65,7 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
       yield piece;
     }
   }
-  const expected = manifest && { ...manifest.object, chunks: manifest.chunks, tables: manifest.tables };
+  const expected = manifest && expectedOf(manifest);
   const result = await verifyDump(watched(), expected);
   const forgery = forgeryOf(source, key, journal);
   const told = [source.unreadable, misplacementOf(source), forgery].filter((each) => each !== undefined);
@@ -84,10 +87,16 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
     rawBytes: result.rawBytes,
     sha256: result.sha256,
     tables: result.tables,
+    ...(result.dumpedFrom === undefined ? {} : { dumpedFrom: result.dumpedFrom }),
+    ...(result.dumpedBy === undefined ? {} : { dumpedBy: result.dumpedBy }),
     comparedWith: manifest ? 'manifest' : 'nothing',
     trusted: found !== undefined && isOwn(found, deps),
     problems,
   };
+}
+
+function expectedOf({ object, chunks, tables, adopted }: Manifest): ExpectedDump {
+  return adopted ? { ...object, tables } : { ...object, chunks, tables };
 }
 
 function isOwn({ manifest, json, sha256 }: FoundManifest, { key, journal }: VerifyDependencies): boolean {

@@ -6,7 +6,7 @@ import { CliError } from '../errors.ts';
 import { momentToCome } from '../keys/create.ts';
 import { databaseName, findDatabase } from '../names/find-database.ts';
 import type { Command } from '../run-command.ts';
-import { durationOf, lineOf, rulesOf } from './rules.ts';
+import { changeAlerts, durationOf, goalOf, lineOf, rulesOf } from './rules.ts';
 import { policyText } from './show.ts';
 
 export interface SetOptions {
@@ -24,6 +24,8 @@ export interface SetOptions {
   verify?: string;
   verifyAfterBackup?: boolean;
   drill?: string;
+  goal?: string[];
+  alert?: string[];
 }
 
 /** `policy set DATABASE …`: changes what is named, and leaves the rest; or takes a whole policy. */
@@ -102,6 +104,14 @@ const changers: { [Key in keyof Omit<SetOptions, 'file' | 'fromHost'>]-?: (polic
     },
     drill: (policy, { drill = 'never' }) => {
       policy.drill = drill === 'never' ? {} : { schedule: drill };
+    },
+    goal: (policy, { goal = [] }) => {
+      for (const { scenarios, ...limits } of goal.map(goalOf)) {
+        for (const scenario of scenarios) policy.objectives[scenario] = { ...policy.objectives[scenario], ...limits };
+      }
+    },
+    alert: ({ alerts }, { alert = [] }) => {
+      for (const said of alert) changeAlerts(alerts, said);
     },
   };
 

@@ -1,4 +1,4 @@
-import type { Policy, RetentionRules } from '@strideiq/core';
+import { ruleNames, scenarios, type Policy, type RetentionRules, type Scenario } from '@strideiq/core';
 import { CliError } from '../errors.ts';
 
 /** Words of the command line for parts of a policy. */
@@ -52,4 +52,66 @@ export function rulesText(rules: RetentionRules): string {
   return (
     units.flatMap((unit) => (rules[unit] === undefined ? [] : [`${unit}:${rules[unit]}`])).join(',') || 'the newest'
   );
+}
+
+/** Of every scenario, or of one. */
+interface Goal {
+  scenarios: readonly Scenario[];
+  /** Null: no objective; left out: as it was. */
+  rpoMs?: number | null;
+  rtoMs?: number | null;
+}
+
+/**
+ * `dataDeletion=rpo:24h,rto:30m`, `all=rto:none` as objectives.
+ * @throws CliError `UsageInvalid`
+ */
+export function goalOf(said: string): Goal {
+  const [, name, words = ''] = /^([A-Za-z]+)=(.+)$/.exec(said) ?? [];
+  const named = name === 'all' ? scenarios : scenarios.filter((each) => each === name);
+  const goal: Goal = { scenarios: named };
+  for (const word of words.split(',')) {
+    const [, kind, limit = ''] = /^(rpo|rto):(\S+)$/.exec(word.trim()) ?? [];
+    if (named.length === 0 || kind === undefined) {
+      throw new CliError(
+        'UsageInvalid',
+        `${JSON.stringify(said)} does not say an objective.`,
+        `Say --goal SCENARIO=rpo:24h,rto:1h, none for no objective; scenarios are ${scenarios.join(', ')}, or all.`,
+      );
+    }
+    goal[kind === 'rpo' ? 'rpoMs' : 'rtoMs'] = limit === 'none' ? null : durationOf('--goal', limit);
+  }
+  return goal;
+}
+
+const byteUnits = { '': 1, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+const thresholds = {
+  smallerThan: 'smallerThan',
+  leastSize: 'leastBytes',
+  rowsLost: 'rowsLost',
+  longerThan: 'longerThan',
+  diskFree: 'diskFreeBytes',
+} as const;
+
+/**
+ * `rowsLost=0.3`, `diskFree=20GB` as thresholds; `drillOverdue=off` and `drillOverdue=on` as whether somebody is told of a rule.
+ * @throws CliError `UsageInvalid`
+ */
+export function changeAlerts(alerts: Policy['alerts'], said: string): void {
+  const [, name = '', value = ''] = /^([A-Za-z]+)=(.+)$/.exec(said) ?? [];
+  if (ruleNames.some((rule) => rule === name) && (value === 'on' || value === 'off')) {
+    alerts.off = [...alerts.off.filter((rule) => rule !== name), ...(value === 'off' ? [name] : [])];
+    return;
+  }
+  const [, count, unit = ''] = /^(\d+(?:\.\d+)?)([kMGT]?B)?$/.exec(value) ?? [];
+  const known = Object.entries(thresholds).find(([key]) => key === name)?.[1];
+  const isSize = known === 'leastBytes' || known === 'diskFreeBytes';
+  if (known === undefined || count === undefined || (unit !== '' && !isSize)) {
+    throw new CliError(
+      'UsageInvalid',
+      `${JSON.stringify(said)} does not say from when on somebody is told.`,
+      `Say --alert NAME=VALUE: ${Object.keys(thresholds).join(', ')}, such as rowsLost=0.3 or diskFree=20GB; or --alert RULE=off, RULE=on.`,
+    );
+  }
+  alerts[known] = Number(count) * (isSize ? (byteUnits[unit as keyof typeof byteUnits] ?? 1) : 1);
 }

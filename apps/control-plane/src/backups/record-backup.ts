@@ -17,15 +17,17 @@ export function recordBackup(
   said: ReportedBackup,
   { runId, databaseId, ended }: { runId: string; databaseId: string; ended: boolean },
 ): { id: string; warnings: string[] } {
-  const { backupId: id, copies: saidCopies, snapshotAt, ...rest } = said;
+  const { backupId: id, copies: saidCopies, snapshotAt, adopted = false, ...rest } = said;
+  const hostSnapshotAt = snapshotAt === null ? null : Date.parse(snapshotAt);
+  // Nothing was backed up when somebody took in what was there.
+  const hostFinishedAt = adopted ? (hostSnapshotAt ?? 0) : hostAt;
   const known = ownBackupOrNew(tx, databaseId, id);
   if (known && known.runId !== runId) notOwned('backup', id);
   // One that lies where it does not belong is no reason to leave out the others, which may be all that there is.
   const own = saidCopies.map((copy) => ({ ...copy, isOwn: isOwnStore(tx, databaseId, copy.storeId) }));
   const state = known?.state ?? backupStates.initial;
   if (!known) {
-    const hostSnapshotAt = snapshotAt === null ? null : Date.parse(snapshotAt);
-    const made = { id, databaseId, runId, agentId, state, hostSnapshotAt, hostFinishedAt: hostAt, recordedAt: now };
+    const made = { id, databaseId, runId, agentId, state, hostSnapshotAt, hostFinishedAt, recordedAt: now };
     tx.insert(backups)
       .values({ ...rest, ...made })
       .run();
@@ -34,7 +36,7 @@ export function recordBackup(
   const end = own.some((copy) => copy.state === 'stored') ? 'succeeded' : 'failed';
   if (ended && state === 'running') {
     tx.update(backups)
-      .set({ state: backupStates.move(state, end), hostFinishedAt: hostAt })
+      .set({ state: backupStates.move(state, end), hostFinishedAt })
       .where(eq(backups.id, id))
       .run();
   }

@@ -1,7 +1,7 @@
+import { outgoingUrl } from '@strideiq/configuration';
 import { paragraphOf } from '@strideiq/core';
 import { redacted } from '@strideiq/terminal';
 import { ChannelFailed } from './channel-failed.ts';
-import { outgoingUrl } from './outgoing-url.ts';
 import { oneLine, shortened } from './words.ts';
 
 /** How long a service may take to answer. */

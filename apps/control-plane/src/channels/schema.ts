@@ -1,7 +1,6 @@
-import { textSchema, variableSchema } from '@strideiq/configuration';
+import { holdsOneOf, textSchema, variableSchema } from '@strideiq/configuration';
 import { cronSchema, ruleNames, severities, timeZoneSchema } from '@strideiq/core';
 import { z } from 'zod';
-import { holdsOneOf } from '../configuration/holds-one-of.ts';
 
 /** What every channel is told, and what not. */
 const routes = {

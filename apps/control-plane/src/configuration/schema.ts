@@ -1,8 +1,8 @@
 import { s3CredentialsSchema, textSchema } from '@strideiq/configuration';
+import { heartbeatSchema, type HeartbeatConfiguration } from '@strideiq/heartbeat';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { channelsSchema, type ChannelConfiguration } from '../channels/schema.ts';
-import { heartbeatSchema, type HeartbeatConfiguration } from '../heartbeat/heartbeat.ts';
 import { listenSchema } from './listen.ts';
 
 /** A bucket that the control plane reaches itself: to look after it, and to give out URLs for what is in it. */

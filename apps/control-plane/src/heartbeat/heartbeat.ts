@@ -1,23 +1,7 @@
-import { formsOfSecret, secretOf, textSchema, variableSchema } from '@strideiq/configuration';
 import { paragraphOf } from '@strideiq/core';
+import { heartbeatUrl, ping, type HeartbeatConfiguration } from '@strideiq/heartbeat';
 import { redacted } from '@strideiq/terminal';
-import { z } from 'zod';
-import { outgoingUrl } from '../channels/outgoing-url.ts';
-import { holdsOneOf } from '../configuration/holds-one-of.ts';
 import type { Log } from '../log.ts';
-
-/** Where somebody else notices that this program is silent. */
-export const heartbeatSchema = z
-  .strictObject({
-    url: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe('The URL, where it holds no secret.'),
-    urlFile: textSchema.optional().describe('File that holds it.'),
-    urlEnv: variableSchema.optional().describe('Environment variable that holds it.'),
-  })
-  .refine(...holdsOneOf(['url', 'urlFile', 'urlEnv']));
-export type HeartbeatConfiguration = z.output<typeof heartbeatSchema>;
 
 export interface HeartbeatParts {
   said: HeartbeatConfiguration;
@@ -30,11 +14,10 @@ export interface HeartbeatParts {
 }
 
 const everyMs = 60_000;
-const limitMs = 10_000;
 
 /**
- * A dead man's switch: says each minute that this program is well, to a service that raises an alarm when it hears nothing. In the
- * convention of healthchecks.io (https://healthchecks.io/docs/http_api/): a POST to the URL, or to `/fail` below it with what is wrong.
+ * A dead man's switch: says each minute that this program is well, or what is wrong, to a service that raises an alarm when it
+ * hears nothing.
  */
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
@@ -61,17 +44,8 @@ export class Heartbeat {
     const wrong = problem();
     if (wrong === null) return;
     try {
-      const url = await this.#url();
-      const answer = await fetch(wrong === undefined ? url : belowOf(url, 'fail'), {
-        method: 'POST',
-        body: wrong ?? '',
-        headers: { 'user-agent': 'StrideIQ-Backup', 'content-type': 'text/plain' },
-        // Whoever it was given to is the only one to know it.
-        redirect: 'manual',
-        signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(limitMs)]),
-      });
-      await answer.body?.cancel();
-      if (!answer.ok) throw new Error(`it answered ${answer.status}`);
+      const url = await heartbeatUrl(this.#parts.said, this.#parts);
+      await ping(url, wrong === undefined ? {} : { kind: 'fail', text: wrong }, this.#stopping.signal);
       this.#said = '';
     } catch (error) {
       const text = redacted(paragraphOf(error), secrets);
@@ -81,24 +55,10 @@ export class Heartbeat {
     }
   }
 
-  /** Read anew each time, as it may be another by now. */
-  async #url(): Promise<URL> {
-    const { said, env, secrets, allowPlainText } = this.#parts;
-    const text = said.url ?? (await secretOf(said.urlFile, said.urlEnv, env, 'the URL of the heartbeat')) ?? '';
-    for (const form of formsOfSecret(text)) secrets.add(form);
-    return outgoingUrl(text, allowPlainText);
-  }
-
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the control plane stops'));
     clearTimeout(this.#timer);
     await this.#beating;
     clearTimeout(this.#timer);
   }
-}
-
-function belowOf(url: URL, name: string): URL {
-  const below = new URL(url);
-  below.pathname = `${url.pathname.replace(/\/+$/, '')}/${name}`;
-  return below;
 }
