@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -34,6 +36,7 @@ export class ControlPlaneServer {
   readonly dataDirectory = join(this.directory, 'data');
   readonly #env: NodeJS.ProcessEnv;
   readonly #serve = ['serve'];
+  readonly #scheme: 'http' | 'https';
   #port = 0;
   #process: ChildProcess | undefined;
   #said = '';
@@ -41,6 +44,7 @@ export class ControlPlaneServer {
   /** @param file what its configuration file says, where it is to have one */
   constructor(env: NodeJS.ProcessEnv = {}, file?: Record<string, unknown>) {
     this.#env = env;
+    this.#scheme = file?.['tlsCert'] === undefined ? 'http' : 'https';
     if (!file) return;
     // JSON is YAML.
     writeFileSync(join(this.directory, 'control-plane.yaml'), JSON.stringify({ version: 1, ...file }));
@@ -52,7 +56,7 @@ export class ControlPlaneServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `${this.#scheme}://127.0.0.1:${this.#port}`;
   }
 
   get pid(): number | undefined {
@@ -85,11 +89,22 @@ export class ControlPlaneServer {
         if (child.exitCode !== null || child.signalCode !== null) {
           throw new Error(`the control plane ended with ${child.exitCode ?? child.signalCode}: ${this.#said}`);
         }
-        const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
-        return answer?.ok === true;
+        return this.#isReady();
       },
       { timeoutMs: 60_000 },
     );
+  }
+
+  async #isReady(): Promise<boolean> {
+    if (!this.url.startsWith('https:')) {
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      return answer?.ok === true;
+    }
+    // Whose certificate it is, is not what is asked.
+    const asked = get(`${this.url}/readyz`, { rejectUnauthorized: false });
+    const [answer] = (await once(asked, 'response').catch(() => [])) as IncomingMessage[];
+    answer?.resume();
+    return answer?.statusCode === 200;
   }
 
   #spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {

@@ -147,6 +147,7 @@ async function setUp(purpose) {
   // Newer pg_dump and psql than the system's own: servers of 17 and 18 refuse older ones.
   const code = await runHere(process.execPath, [join(repository, 'tools', 'postgres-clients.mjs'), '17', '18']);
   if (code !== 0) process.exit(code);
+  await runHere(process.execPath, [join(repository, 'tools', 'promtool.mjs')]);
 }
 
 async function installMissing(missing) {

@@ -2,9 +2,9 @@ import { existsSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync 
 import { join } from 'node:path';
 import type { ReportBodies } from '@strideiq/protocol';
 import { startPostgres, type PostgresCluster } from '@strideiq/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { runBackup } from '../backup/run-backup.ts';
-import type { Host } from '../compose.ts';
+import { Host } from '../compose.ts';
 import { CopyKeeper } from '../copies/copy-keeper.ts';
 import { pruneByItself } from '../retention/prune-copies.ts';
 import { ScriptedControlPlane } from '../testing/scripted-control-plane.ts';
@@ -140,6 +140,30 @@ test('a copy of another size is corrupt; one that is back is stored again', asyn
   await look();
   expect(await findings()).toMatchObject({ [away]: 'stored' });
   expect(await drift()).toEqual([['resized', short]]);
+});
+
+test('a copy that is gone from a bucket is made again, and no more than once in a week', async () => {
+  const { storesOf } = Host.prototype;
+  const spy = vi.spyOn(Host.prototype, 'storesOf').mockImplementation(async function (this: Host, ...asked) {
+    const opened = await storesOf.apply(this, asked);
+    return opened.map((each) => (each.name === 'other' ? { ...each, kind: 's3' as const } : each));
+  });
+  try {
+    const made = await backUp();
+    const copy = join(agent.directory, 'other', made);
+    const lookAndMake = async () => {
+      rmSync(copy, { force: true });
+      await look();
+      await new CopyKeeper(host, { info: () => undefined, warn: () => undefined, error: () => undefined }).look(signal);
+      return existsSync(copy);
+    };
+    expect([await lookAndMake(), await lookAndMake()]).toEqual([true, false]);
+    now += 7 * 24 * hour;
+    expect(await lookAndMake()).toBe(true);
+    expect(reports('copy').filter(({ state, key }) => state === 'stored' && key === made)).toHaveLength(2);
+  } finally {
+    spy.mockRestore();
+  }
 });
 
 test('of a directory that nobody says is this database’s, as where a disk is not mounted, no copy is taken for gone', async () => {

@@ -18,11 +18,16 @@ import { verifyCopy } from '../verify/verify-copy.ts';
 /** How often a store is compared with what this host knows. */
 const everyMs = 3_600_000;
 
+/** A copy in a bucket is made again no more often than this. */
+const againAfterMs = 7 * 24 * 3_600_000;
+
 /** A copy that this host has stored. */
 interface StoredCopy {
   dumpKey: string;
   backupId: string;
   sealed: SealedBackup;
+  /** When it was made from another copy, where it was; milliseconds since 1970. */
+  madeAt: number | undefined;
 }
 
 interface Place {
@@ -125,11 +130,15 @@ export class StoreWatcher {
     }));
     const byKey = new Map(objects.map((object) => [object.key, object]));
     const gone = stored.filter(({ dumpKey }) => !byKey.has(dumpKey));
-    // What the control plane has removed from a bucket it knows best, and tells what is missing there.
-    const isItsBucket = opened.kind === 's3' && host.configuration.controlPlane !== undefined;
+    // A bucket may be the control plane's, which removes what is there by the same rules. What was made again there and is gone
+    // once more somebody takes away who goes by others: it is not brought back each hour.
+    const since = host.surroundings.now() - againAfterMs;
+    const wanted = gone.filter(
+      ({ madeAt = Number.NEGATIVE_INFINITY }) => opened.kind === 'directory' || madeAt < since,
+    );
     const retention = new StoreRetention(host, database, opened);
     // What retention would not keep, were it there, it has removed.
-    const missing = isItsBucket ? new Set<string>() : await retention.wouldKeep(gone.map(({ sealed }) => sealed));
+    const missing = await retention.wouldKeep(wanted.map(({ sealed }) => sealed));
     const expected = stored
       .filter(({ dumpKey }) => byKey.has(dumpKey) || missing.has(dumpKey))
       .map(({ dumpKey, sealed }): ExpectedCopy => ({
@@ -208,6 +217,7 @@ function storedIn(made: readonly Run[], storeId: string): StoredCopy[] {
     const own = copies.find(
       (copy) => copy.storeId === storeId && 'state' in copy && copy.state === 'stored' && copy.removedAt === undefined,
     );
-    return own && sealed && backupId !== undefined ? [{ dumpKey: sealed.objectName, backupId, sealed }] : [];
+    const madeAt = own && 'state' in own ? own.madeAt : undefined;
+    return own && sealed && backupId !== undefined ? [{ dumpKey: sealed.objectName, backupId, sealed, madeAt }] : [];
   });
 }

@@ -93,6 +93,15 @@ describe('a copy', () => {
     expect(row()).toMatchObject({ state });
   });
 
+  test('that was removed is none that is missing, and one that is made again begins anew', async () => {
+    gateway.catalog.update(copies).set({ state: 'deleted' }).run();
+    const removed = row();
+    expect(await answersTo(found('missing'))).toEqual(['accepted']);
+    expect(row()).toEqual(removed);
+    expect(await answersTo(found('stored', { sizeBytes: 7 }))).toEqual(['accepted']);
+    expect(row()).toMatchObject({ state: 'stored', sizeBytes: 7, errorCode: null });
+  });
+
   test('that is being removed stays so until whoever removes it says how that ended', async () => {
     gateway.catalog.update(copies).set({ state: 'deleting' }).run();
     expect(await answersTo(found('missing'), found('stored'), found('corrupt'))).toEqual([

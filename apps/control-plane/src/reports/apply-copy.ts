@@ -19,7 +19,11 @@ export function applyCopy({ tx, news, agentId, hostAt, now }: Reported, said: Co
   const known = tx.select().from(copies).where(ofCopy).get();
   // What is where is said by the backup's own run, and once.
   if (known && known.key !== key) notOwned('copy', key);
-  const from = known?.state ?? copyStates.initial;
+  // It is not there because it was removed, which its host was not told.
+  if (known?.state === 'deleted' && state === 'missing') return;
+  // One that was removed and is made again, as by rules that have become wider, is another copy.
+  const isAnother = known?.state === 'deleted' && state === 'stored';
+  const from = known && !isAnother ? known.state : copyStates.initial;
   let to: CopyState = from;
   for (const step of stepsTo(from, state)) to = copyStates.move(to, step);
   const told = {
