@@ -38,7 +38,9 @@ test('one is listed, shown, verified by its checksum, restored as before, and re
   expect(items).toMatchObject([{ name: old, state: 'complete', rows: 300, id: adopted['backupId'] }]);
   const shown = await host.run('show', String(adopted['backupId']));
   expect(shown.stdout).toMatch(/taken in on .*[^]*trusted +no: .* no agent made it[^]*runner +300/);
-  expect(await host.json('verify', old)).toMatchObject({ copies: [{ state: 'verified', comparedWith: 'manifest' }] });
+  expect(await host.json('verify', old)).toMatchObject({
+    copies: [{ state: 'verified', comparedWith: 'manifest', trusted: false }],
+  });
 
   const refused = await host.run('restore', 'latest', '--into', 'fresh');
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/no agent made it.*--trust-source/)]);

@@ -123,7 +123,7 @@ export class AlertsStage {
       lacking = rules.filter((rule) => !told.includes(rule) || isOpen.includes(rule) !== (kind === 'opened'));
       return lacking.length === 0;
     };
-    const waiting = waitFor(`${rules.join(', ')} to be ${kind}`, isThere, { timeoutMs: 240_000, everyMs: 2000 });
+    const waiting = waitFor(`${rules.join(', ')} to be ${kind}`, isThere, { timeoutMs: 240_000, everyMs: 1000 });
     await waiting.catch((cause: unknown) => {
       throw new Error(`${lacking.join(', ')} not ${kind}`, { cause });
     });

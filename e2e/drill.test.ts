@@ -172,6 +172,7 @@ test('on the server of another database of the file it says so; killed there it 
     const host = hostOf({
       database: 'plain',
       stores: ['local'],
+      drill: { via: 'proofs' },
       moreStores: { other: { type: 'directory', path: 'other' } },
       moreDatabases: { proofs: { connection, stores: ['other'] } },
     });
@@ -182,7 +183,8 @@ test('on the server of another database of the file it says so; killed there it 
     expect(linesOf(host)).toContainEqual(expect.stringMatching(/has no role Only here, and , only_reads:/));
 
     await elsewhere.createDatabase('please_wait');
-    const agent = host.start('drill', 'plain', '--via', 'proofs');
+    // As its file says by itself.
+    const agent = host.start('drill', 'plain');
     await during(agent, 'the load', async () => loads(elsewhere));
     agent.process.kill('SIGKILL');
     await agent.result;

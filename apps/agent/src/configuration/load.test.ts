@@ -64,6 +64,19 @@ describe('a configuration that holds', () => {
     });
   });
 
+  it('drills weekly where a place for it is named, and nothing else is said', () => {
+    const scheduleOf = (drill: string) => {
+      const { databases } = parseConfiguration(`${least}    drill: ${drill}\n`, 'agent.yaml');
+      return databases['app']?.drill.schedule;
+    };
+    expect(['{}', '{ via: app }', '{ via: app, schedule: never }'].map(scheduleOf)).toEqual([
+      undefined,
+      '30 6 * * 0',
+      undefined,
+    ]);
+    expect(scheduleOf('{ via: app, schedule: "0 4 * * *" }')).toBe('0 4 * * *');
+  });
+
   it('has defaults in the place of all that may be left out', async () => {
     const file = join(directory, 'agent.yaml');
     await writeFile(file, least);

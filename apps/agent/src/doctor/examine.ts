@@ -59,6 +59,12 @@ export async function examine(host: Host, database: DatabaseConfiguration): Prom
       examineDrift(doctor, host, opened);
     }
   }
+  if (database.heartbeat) {
+    await doctor.look('heartbeat', async () => {
+      const { host: service } = await host.heartbeats.urlOf(database);
+      return { value: service, text: `${service} is told of backups; nothing was said to it now` };
+    });
+  }
   await examineCompressor(doctor);
   examinePolicy(doctor, host, database);
   return doctor.findings;

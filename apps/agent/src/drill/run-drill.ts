@@ -190,7 +190,7 @@ function ofAnother(dumpKey: string, why: string): AgentError {
 function withoutManifest(dumpKey: string): AgentError {
   return new AgentError(
     'SourceUntrusted',
-    `${dumpKey} has no manifest that could be read, so there is nothing to compare a restored database with.`,
+    `${dumpKey} has no manifest that an agent made with it, so there is nothing to compare a restored database with.`,
     'Drill a backup that an agent has made; this one can be restored into a new database and looked at.',
   );
 }

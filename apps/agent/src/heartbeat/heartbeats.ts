@@ -75,17 +75,23 @@ export class Heartbeats {
     }
   }
 
-  async #ping({ name, heartbeat = {} }: DatabaseConfiguration, said: Ping): Promise<void> {
+  async #ping(database: DatabaseConfiguration, said: Ping): Promise<void> {
+    const url = await this.urlOf(database);
+    // Not ended with the program: that it was stopped is what there is to say.
+    const { signal } = new AbortController();
+    await ping(url, { ...said, text: redacted(said.text ?? '', this.#parts.secrets) }, signal);
+  }
+
+  /** @throws as `heartbeatUrl` does */
+  async urlOf({ name, heartbeat = {} }: DatabaseConfiguration): Promise<URL> {
     const { host, env, secrets } = this.#parts;
     const { environment, controlPlane } = host.configuration;
-    const url = await heartbeatUrl(heartbeat, {
+    return heartbeatUrl(heartbeat, {
       env,
       secrets,
       allowPlainText: controlPlane?.allowPlainText ?? false,
       fill: (text) => fillPlace(text, environment, name),
     });
-    // Not ended with the program: that it was stopped is what there is to say.
-    await ping(url, { ...said, text: redacted(said.text ?? '', secrets) }, new AbortController().signal);
   }
 
   /** Resolves once everything is said, or was tried for long enough. */

@@ -126,9 +126,14 @@ export class Journal {
     this.#whenRun = listener;
   }
 
+  /** What is written down is so, whatever becomes of the news of it. */
   #tell(runId: string): void {
-    const run = this.get(runId);
-    if (run) this.#whenRun(run);
+    try {
+      const run = this.get(runId);
+      if (run) this.#whenRun(run);
+    } catch {
+      // Who looks into the journal sees it all the same.
+    }
   }
 
   /** Adds to what is known of a run. */

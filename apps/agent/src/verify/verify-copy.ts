@@ -90,7 +90,7 @@ export async function verifyCopy(source: BackupSource, deps: VerifyDependencies)
     ...(result.dumpedFrom === undefined ? {} : { dumpedFrom: result.dumpedFrom }),
     ...(result.dumpedBy === undefined ? {} : { dumpedBy: result.dumpedBy }),
     comparedWith: manifest ? 'manifest' : 'nothing',
-    trusted: found !== undefined && isOwn(found, deps),
+    trusted: found !== undefined && !manifest?.adopted && isOwn(found, deps),
     problems,
   };
 }
