@@ -93,6 +93,8 @@ test('where no store takes the manifest the dump is as it was, and can be taken 
   await expect(failing).rejects.toMatchObject({ code: 'NoCopyStored', message: expect.stringContaining('full') });
   expect(readdirSync(agent.backups)).toEqual([`${stem}.sql.gz`]);
   expect(reports('run').at(-1)).toMatchObject({ kind: 'adopt', state: 'failed' });
+  expect(reports('run').at(-1)).not.toHaveProperty('backup');
+  expect(host.journal.sealedOf(agent.databaseId())).toEqual(new Map());
   expect((await adopt()).copies).toHaveLength(1);
 });
 

@@ -6,7 +6,7 @@ import type { FoundBackup } from '../backups/find-backups.ts';
 import { sourceOf } from '../backups/resolve-reference.ts';
 import { AgentError } from '../errors.ts';
 import { loggingPhases } from '../journal/run-log.ts';
-import type { CopyOutcome, PlannedCopy } from '../journal/schema.ts';
+import type { CopyOutcome, PlannedCopy, RunDetail } from '../journal/schema.ts';
 import type { OpenedStore } from '../stores/opened-store.ts';
 import { claimPrefix } from '../stores/prefix-owner.ts';
 import { reportCopy } from '../verify/report-copy.ts';
@@ -31,6 +31,9 @@ export interface Adopted {
   problems: string[];
 }
 
+/** Of a dump that was not taken in nothing more is known than before. */
+const nothingKnown: RunDetail = { sealed: undefined, copies: [] };
+
 /** A copy that was read back whole. */
 interface WholeCopy {
   opened: OpenedStore;
@@ -52,7 +55,7 @@ export async function runAdopt(request: AdoptRequest, dependencies: RunVerifyDep
   const startedAt = new Date(now()).toISOString();
   const deps = { ...dependencies, progress: loggingPhases(journal, runId, dependencies.progress) };
   const run = { id: runId, kind: 'adopt' as const, environment, database, databaseId, detail: { backupId } };
-  const { whole, ...adopted } = await journal.record(run, async () => {
+  const work = async () => {
     const problems: string[] = [];
     const read = await readCopies(backup, deps, problems);
     const manifest = signDocument(manifestOf(request, { backupId, runId, startedAt, now: now() }, read), deps.key);
@@ -61,20 +64,7 @@ export async function runAdopt(request: AdoptRequest, dependencies: RunVerifyDep
     const seal = { runId, backupId, manifest: text.toString(), manifestSha256: sha256(text) };
     journal.describe(runId, { copies: read.map(plannedOf) });
     journal.seal({ ...seal, privileges: null, globals: null }, sealed);
-    const got: WholeCopy[] = [];
-    for (const copy of read) {
-      const { opened } = copy;
-      deps.signal.throwIfAborted();
-      try {
-        const wasUsed = journal.copies.hasStoredIn(databaseId, opened.store.storeId);
-        await claimPrefix(opened, { environment, database, databaseId }, wasUsed);
-        await opened.store.put(backup.names.manifest, once(text));
-        got.push(copy);
-      } catch (error) {
-        problems.push(`${opened.name}: ${paragraphOf(error)}`);
-      }
-    }
-    if (got.length === 0) throw new AgentError('NoCopyStored', `No store took the manifest. ${problems.join(' ')}`);
+    const got = await giveManifest(request, { read, text, problems }, deps);
     const copies = got.map((copy): CopyOutcome => ({
       ...plannedOf(copy),
       state: copyStates.move('uploading', 'stored'),
@@ -83,12 +73,36 @@ export async function runAdopt(request: AdoptRequest, dependencies: RunVerifyDep
     const { bytes, rawBytes, rows } = sealed;
     const result = { runId, backupId, manifest, copies, problems, whole: got };
     return { result, detail: { copies, warnings: problems, bytes, rawBytes, rows } };
-  });
+  };
+  const { whole, ...adopted } = await journal.record(run, work, () => nothingKnown);
   // Who hears of a copy has to know its backup.
   for (const { opened, verification } of whole) {
     reportCopy(journal, { databaseId, backupId, runId, manifest: undefined }, verification, opened);
   }
   return adopted;
+}
+
+/** @returns the copies whose store took it */
+async function giveManifest(
+  { environment, database, databaseId, backup }: AdoptRequest,
+  { read, text, problems }: { read: readonly WholeCopy[]; text: Buffer; problems: string[] },
+  { journal, signal }: RunVerifyDependencies,
+): Promise<WholeCopy[]> {
+  const got: WholeCopy[] = [];
+  for (const copy of read) {
+    const { store, name } = copy.opened;
+    signal.throwIfAborted();
+    try {
+      const wasUsed = journal.copies.hasStoredIn(databaseId, store.storeId);
+      await claimPrefix(copy.opened, { environment, database, databaseId }, wasUsed);
+      await store.put(backup.names.manifest, once(text));
+      got.push(copy);
+    } catch (error) {
+      problems.push(`${name}: ${paragraphOf(error)}`);
+    }
+  }
+  if (got.length > 0) return got;
+  throw new AgentError('NoCopyStored', `No store took the manifest. ${problems.join(' ')}`);
 }
 
 function plannedOf({ opened: { name, store }, verification }: WholeCopy): PlannedCopy {

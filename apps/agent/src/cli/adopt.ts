@@ -1,4 +1,4 @@
-import { paragraphOf } from '@strideiq/core';
+import { codeOf, paragraphOf } from '@strideiq/core';
 import prettyBytes from 'pretty-bytes';
 import { runAdopt, type Adopted } from '../adoption/run-adopt.ts';
 import { findBackups, type FoundBackup } from '../backups/find-backups.ts';
@@ -36,7 +36,9 @@ export async function adopt(
       if (adopted.problems.length > 0) code = 1;
     } catch (error) {
       surroundings.signal.throwIfAborted();
-      output.problem(paragraphOf(error));
+      const failed = { code: codeOf(error), message: paragraphOf(error) };
+      if (output.json) output.item({ name: backup.names.dump, error: failed }, '');
+      output.problem(failed.message);
       code = exitCodeOf(error);
     }
   }

@@ -87,7 +87,7 @@ export interface RunDetail {
   backupId?: string;
   /** Of a backup that is made because its database is to be replaced. */
   safety?: true;
-  sealed?: SealedBackup;
+  sealed?: SealedBackup | undefined;
   copies?: (PlannedCopy | CopyOutcome)[];
   /** Database made by a restore that is not yet finished, dropped at the next start if it is still there. */
   scratchDatabase?: string;
