@@ -1,12 +1,12 @@
-import { backupNames, newId } from '@strideiq/core';
+import { newId } from '@strideiq/core';
 import { waitFor } from '@strideiq/testkit';
-import { eq } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { alerts, databases, notices } from '../catalog/schema.ts';
+import { alerts, databases } from '../catalog/schema.ts';
 import { channelsSchema } from '../channels/schema.ts';
-import { startAlertStage, type AlertStage } from '../testing/alert-stage.ts';
+import { startAlertStage, toldTo, type AlertStage } from '../testing/alert-stage.ts';
 import type { TestHost, TestLink } from '../testing/host.ts';
 import { startReceiver, type Receiver } from '../testing/receiver.ts';
+import { madeBackup, runBody } from '../testing/reports.ts';
 import { acknowledgeAlert, silenceAlert, unsilenceAlert } from './change-alert.ts';
 
 const minute = 60_000;
@@ -30,26 +30,13 @@ afterEach(async () => {
   await receiver.stop();
 });
 
-interface Told {
-  kind: string;
-  rule: string | null;
-  title: string;
-  alerts: { subject: string; text: string }[];
-  more: number;
-}
-const told = () => receiver.bodies() as unknown as Told[];
+const told = () => toldTo(receiver);
 const words = () => told().map(({ kind, rule }) => `${kind} ${rule}`);
 function alertOf(rule: string) {
   const row = stage.rows().find((each) => each.rule === rule);
   if (!row) throw new Error(`there is no alert ${rule}`);
   return row;
 }
-/** Everything that was made has been sent. */
-const delivered = async () =>
-  waitFor('all messages to be delivered', async () => {
-    await stage.look();
-    return stage.catalog.select().from(notices).where(eq(notices.state, 'waiting')).all().length === 0;
-  });
 
 describe('25 hours without a backup', () => {
   test('are told within a minute, and so is their end', async () => {
@@ -59,14 +46,14 @@ describe('25 hours without a backup', () => {
     await stage.pass(minute);
     expect(stage.open()).toContain('noBackup');
     await stage.pass(2 * minute);
-    await delivered();
+    await stage.delivered();
     expect(words()).toContain('opened noBackup');
     const [opened] = told().filter(({ rule }) => rule === 'noBackup');
     expect(opened).toMatchObject({ title: 'No backup: app (production)', alerts: [{ subject: 'app' }] });
     expect(opened?.alerts[0]?.text).toContain('25 h');
     await stage.backedUp(link, host);
     await stage.pass(10 * minute);
-    await delivered();
+    await stage.delivered();
     expect(stage.open()).not.toContain('noBackup');
     expect(words()).toContain('resolved noBackup');
   });
@@ -81,15 +68,8 @@ describe('25 hours without a backup', () => {
     const away = stage.clock.now;
     stage.clock.now -= hour;
     const snapshotAt = new Date(stage.clock.now).toISOString();
-    const report = host.report('run', {
-      runId: newId(stage.clock.now),
-      kind: 'backup',
-      databaseId: host.databaseId(),
-      state: 'succeeded',
-      startedAt: snapshotAt,
-      finishedAt: snapshotAt,
-      backup: backupOf(host, stage.clock.now),
-    });
+    const ended = { startedAt: snapshotAt, finishedAt: snapshotAt, backup: madeBackup(host, { snapshotAt }) };
+    const report = host.report('run', runBody(host, newId(stage.clock.now), 'succeeded', ended));
     stage.clock.now = away;
     link = await host.connect();
     await link.send(report);
@@ -121,43 +101,19 @@ describe('25 hours without a backup', () => {
   });
 });
 
-function backupOf({ databases: [database] }: TestHost, at: number, failed: readonly string[] = []) {
-  const { dump } = backupNames(database?.name ?? '', new Date(at));
-  return {
-    backupId: newId(at),
-    objectName: dump,
-    bytes: 1000,
-    rawBytes: 5000,
-    sha256: '0'.repeat(64),
-    manifestSha256: '1'.repeat(64),
-    rows: 42,
-    tables: 7,
-    snapshotAt: new Date(at).toISOString(),
-    serverVersion: '15.14',
-    pgDumpVersion: '15.14',
-    databaseBytes: 9000,
-    hasPrivileges: true,
-    copies: (database?.stores ?? []).map(({ storeId, name }) =>
-      failed.includes(name)
-        ? { storeId, key: dump, state: 'failed' as const, error: { code: 'StoreFailed', text: 'No route to host.' } }
-        : { storeId, key: dump, state: 'stored' as const, sizeBytes: 1000 },
-    ),
-  };
-}
-
 test('what a store holds otherwise than it should is told, and so is that it is over', async () => {
   await stage.backedUp(link, host);
   const item = { kind: 'changed' as const, key: 'app_20260111_030000.sql.gz', text: 'It was written again.' };
   const about = { databaseId: host.databaseId(), storeId: host.storeId() };
   await link.send(host.report('drift', { ...about, items: [item] }));
   await stage.pass(2 * minute);
-  await delivered();
+  await stage.delivered();
   expect(stage.open()).toContain('drift');
   const [opened] = told().filter(({ rule }) => rule === 'drift');
   expect(opened?.alerts).toMatchObject([{ subject: 'app in local', text: 'In local: It was written again.' }]);
   await link.send(host.report('drift', { ...about, items: [] }));
   await stage.pass(10 * minute);
-  await delivered();
+  await stage.delivered();
   expect(stage.open()).not.toContain('drift');
   expect(words()).toContain('resolved drift');
 });
@@ -224,7 +180,7 @@ test('what has arrived and cannot be written down is not sent again and again', 
   }
   expect(words()).toEqual([first]);
   stage.catalog.$client.exec('DROP TRIGGER full');
-  await delivered();
+  await stage.delivered();
   expect(words().filter((each) => each === first)).toEqual([first]);
   expect(words()).toContain('opened noBackup');
 });
@@ -242,11 +198,11 @@ test('what somebody has taken on is told of no more before its end, and the note
   const row = alertOf('noBackup');
   acknowledgeAlert(stage, { alertId: row.id, actor: 'key-1', note: 'the host is being moved' });
   await stage.pass(30 * hour);
-  await delivered();
+  await stage.delivered();
   expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup']);
   await stage.backedUp(link, host);
   await stage.pass(2 * hour);
-  await delivered();
+  await stage.delivered();
   expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup', 'resolved noBackup']);
   expect(stage.rows().find(({ id }) => id === row.id)).toMatchObject({
     note: 'the host is being moved',
@@ -263,158 +219,19 @@ test('a silence is kept for its time, and ended by hand', async () => {
   expect(() => silenceAlert(stage, { ...silence, until: stage.clock.now })).toThrow(/over already/);
   silenceAlert(stage, { ...silence, until: stage.clock.now + 3 * day });
   await stage.pass(day);
-  await delivered();
+  await stage.delivered();
   expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup']);
   unsilenceAlert(stage, silence);
   await stage.pass(2 * minute);
-  await delivered();
+  await stage.delivered();
   expect(words().filter((each) => each.endsWith('noBackup'))).toEqual(['opened noBackup', 'reminder noBackup']);
-});
-
-describe('a noisy night', () => {
-  test('a host that comes and goes 200 times is a handful of messages', { timeout: 120_000 }, async () => {
-    await stage.backedUp(link, host);
-    for (let times = 0; times < 200; times++) {
-      await link.close();
-      await waitFor('it to be seen', () => !stage.connections.isConnected(host.agentId));
-      await stage.pass(6 * minute, 3 * minute);
-      link = await host.connect();
-      await stage.pass(3 * minute, 3 * minute);
-    }
-    await stage.pass(8 * hour);
-    await delivered();
-    const away = told().filter(({ rule }) => rule === 'agentAway');
-    expect(away.length).toBeGreaterThan(0);
-    expect(away.length).toBeLessThanOrEqual(12);
-    expect(stage.open()).not.toContain('agentAway');
-  });
-
-  test(
-    'a bucket that is away for three hours for fifty databases is a handful of messages that can be read',
-    { timeout: 120_000 },
-    async () => {
-      const hosts = await Promise.all(
-        Array.from({ length: 50 }, async (_, at) => {
-          const each = stage.host(`host${at}`, `database_${at}`);
-          return { each, link: await each.connect() };
-        }),
-      );
-      const backUpAll = async (failed: string[]) => {
-        // In two lots, as schedules have jitter.
-        for (const [place, { each, link }] of hosts.entries()) {
-          const at = new Date(stage.clock.now).toISOString();
-          const backup = backupOf(each, stage.clock.now, failed);
-          await link.send(
-            each.report('run', {
-              runId: newId(stage.clock.now),
-              kind: 'backup',
-              databaseId: each.databaseId(),
-              state: 'succeeded',
-              startedAt: at,
-              finishedAt: at,
-              backup,
-            }),
-          );
-          if (place % 25 === 24) await passes();
-        }
-      };
-      const passes = async () => {
-        for (const step of [20 * minute, 10 * minute]) {
-          stage.clock.now += step;
-          await stage.look();
-        }
-      };
-      await backUpAll([]);
-      receiver.received.length = 0;
-      for (let hours = 0; hours < 3; hours++) await backUpAll(['s3']);
-      await backUpAll([]);
-      for (let times = 0; times < 4; times++) await passes();
-      await delivered();
-      const copies = told().filter(({ rule }) => rule === 'copyFailed');
-      expect(copies.length).toBeGreaterThan(1);
-      expect(copies.length).toBeLessThanOrEqual(10);
-      expect(copies.at(-1)?.kind).toBe('resolved');
-      for (const { alerts: listed, title } of copies) {
-        expect(listed.length).toBeLessThanOrEqual(20);
-        expect(title.length).toBeLessThan(200);
-      }
-      expect(copies.some(({ more }) => more > 0)).toBe(true);
-      expect(stage.open()).not.toContain('copyFailed');
-      for (const { link } of hosts) await link.close();
-    },
-  );
-});
-
-describe('a channel that does not work', () => {
-  let other: Receiver;
-  let broken: AlertStage;
-  beforeEach(async () => {
-    other = await startReceiver();
-    broken = await startAlertStage(
-      channelsSchema.parse({
-        team: { type: 'webhook', url: receiver.url },
-        boss: { type: 'webhook', url: other.url },
-      }),
-    );
-    link = await broken.host().connect();
-    receiver.state.answer = (response) => response.writeHead(503).end('out of order');
-  });
-  afterEach(async () => {
-    await link.close();
-    await broken.stop();
-    await other.stop();
-  });
-  const rulesOf = ({ bodies }: Receiver) => bodies().map(({ kind, rule }) => `${String(kind)} ${String(rule)}`);
-  const settled = async () => {
-    // What is being sent has come to its end.
-    for (let times = 0; times < 3; times++) {
-      await broken.look();
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
-
-  test('is an alert on the others, and gets what it owes once it is back, as one message for each trouble', async () => {
-    await broken.pass(25 * hour + minute);
-    for (let times = 0; times < 15; times++) {
-      await broken.pass(minute);
-      await settled();
-    }
-    expect(broken.open()).toContain('channelFailed');
-    expect(rulesOf(other)).toContain('opened channelFailed');
-    expect(rulesOf(receiver)).not.toContain('opened channelFailed');
-    receiver.received.length = 0;
-    receiver.state.answer = (response) => response.end('ok');
-    for (let times = 0; times < 6; times++) {
-      await broken.pass(20 * minute);
-      await settled();
-    }
-    expect(rulesOf(receiver).filter((each) => each.endsWith('noBackup')).length).toBeLessThanOrEqual(2);
-    expect(rulesOf(receiver)).toContain('opened noBackup');
-    expect(broken.open()).not.toContain('channelFailed');
-    expect(rulesOf(other)).toContain('resolved channelFailed');
-  }, 120_000);
-
-  test('what could not be sent before the program ended is sent after its next start', async () => {
-    await broken.pass(25 * hour + 2 * minute);
-    await settled();
-    const waiting = broken.catalog.select().from(notices).where(eq(notices.channel, 'team')).all();
-    expect(waiting.map(({ state }) => state)).toContain('waiting');
-    await broken.restart();
-    receiver.received.length = 0;
-    receiver.state.answer = (response) => response.end('ok');
-    await broken.pass(10 * minute);
-    await settled();
-    expect(receiver.bodies().map(({ id }) => id)).toContain(
-      waiting.find(({ state }) => state === 'waiting')?.notice.id,
-    );
-  });
 });
 
 test('once a week there is a proof of every database', async () => {
   await stage.look();
   await stage.backedUp(link, host);
   await stage.pass(7 * day);
-  await delivered();
+  await stage.delivered();
   const digests = receiver.bodies().filter(({ kind }) => kind === 'digest');
   expect(digests).toHaveLength(1);
   expect(digests[0]).toMatchObject({

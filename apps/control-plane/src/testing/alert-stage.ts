@@ -1,12 +1,15 @@
 import { newId } from '@strideiq/core';
 import type { ReportBodies } from '@strideiq/protocol';
+import { waitFor } from '@strideiq/testkit';
+import { eq } from 'drizzle-orm';
 import { setImmediate } from 'node:timers/promises';
 import { AlertKeeper } from '../alerts/alert-keeper.ts';
-import { alerts } from '../catalog/schema.ts';
+import { alerts, notices } from '../catalog/schema.ts';
 import { openChannel } from '../channels/open-channel.ts';
 import type { ChannelConfiguration } from '../channels/schema.ts';
 import { startGateway } from './gateway.ts';
 import { bucketStore, TestHost, type TestLink } from './host.ts';
+import type { Receiver } from './receiver.ts';
 import { madeBackup, runBody } from './reports.ts';
 
 const minuteMs = 60_000;
@@ -61,6 +64,13 @@ export async function startAlertStage(channels: Record<string, ChannelConfigurat
         await setImmediate();
       }
     },
+    /** Everything that was made has been sent. */
+    async delivered(): Promise<void> {
+      await waitFor('all messages to be delivered', async () => {
+        await keeper.look();
+        return catalog.select().from(notices).where(eq(notices.state, 'waiting')).all().length === 0;
+      });
+    },
     rows: () => catalog.select().from(alerts).all(),
     /** Rules of what is not resolved, sorted. */
     open: () =>
@@ -89,5 +99,16 @@ export async function startAlertStage(channels: Record<string, ChannelConfigurat
   };
   return stage;
 }
+
+/** What a webhook is told of alerts, as far as tests ask. */
+export interface Told {
+  kind: string;
+  rule: string | null;
+  title: string;
+  alerts: { subject: string; text: string }[];
+  more: number;
+}
+
+export const toldTo = ({ bodies }: Receiver) => bodies() as unknown as Told[];
 
 export type AlertStage = Awaited<ReturnType<typeof startAlertStage>>;
