@@ -6,6 +6,7 @@ import { ConfigurationInvalid, type Problem } from '@strideiq/configuration';
 import { loadConfiguration, parseConfiguration } from './load.ts';
 import { storesOf } from './schema.ts';
 import { least, wrong } from './wrong-configurations.test-cases.ts';
+import { wrongDatabases } from './wrong-databases.test-cases.ts';
 
 const whole = join(import.meta.dirname, 'agent.example.yaml');
 
@@ -141,7 +142,7 @@ describe('a configuration that holds', () => {
 });
 
 describe('a configuration that does not hold', () => {
-  it.each(wrong)('names line, key and cure of %s', (_, from, to, line, key, said) => {
+  it.each([...wrong, ...wrongDatabases])('names line, key and cure of %s', (_, from, to, line, key, said) => {
     expect(least).toContain(from);
     const problems = problemsOf(least.replace(from, to));
     expect(problems).toContainEqual(expect.objectContaining({ line, key: expect.stringContaining(key) as unknown }));
