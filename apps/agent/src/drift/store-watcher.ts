@@ -18,7 +18,7 @@ import { verifyCopy } from '../verify/verify-copy.ts';
 /** How often a store is compared with what this host knows. */
 const everyMs = 3_600_000;
 
-/** A copy in a bucket is made again no more often than this. */
+/** A copy in a bucket that the control plane looks after is made again no more often than this. */
 const againAfterMs = 7 * 24 * 3_600_000;
 
 /** A copy that this host has stored. */
@@ -130,12 +130,11 @@ export class StoreWatcher {
     }));
     const byKey = new Map(objects.map((object) => [object.key, object]));
     const gone = stored.filter(({ dumpKey }) => !byKey.has(dumpKey));
-    // A bucket may be the control plane's, which removes what is there by the same rules. What was made again there and is gone
-    // once more somebody takes away who goes by others: it is not brought back each hour.
+    // The control plane removes what is in a bucket by the same rules. What was made again there and is gone once more somebody
+    // takes away who goes by others: it is not brought back each hour.
+    const isItsBucket = opened.kind === 's3' && host.configuration.controlPlane !== undefined;
     const since = host.surroundings.now() - againAfterMs;
-    const wanted = gone.filter(
-      ({ madeAt = Number.NEGATIVE_INFINITY }) => opened.kind === 'directory' || madeAt < since,
-    );
+    const wanted = gone.filter(({ madeAt = Number.NEGATIVE_INFINITY }) => !isItsBucket || madeAt < since);
     const retention = new StoreRetention(host, database, opened);
     // What retention would not keep, were it there, it has removed.
     const missing = await retention.wouldKeep(wanted.map(({ sealed }) => sealed));
