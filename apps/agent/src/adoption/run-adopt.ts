@@ -109,12 +109,12 @@ function plannedOf({ opened: { name, store }, verification }: WholeCopy): Planne
   return { storeId: store.storeId, store: name, location: store.location, dumpKey: verification.dumpKey };
 }
 
-/** Those that are whole, and the same. */
+/** Those that are whole, and the same: one at least. */
 async function readCopies(
   { names, copies }: FoundBackup,
   deps: RunVerifyDependencies,
   problems: string[],
-): Promise<WholeCopy[]> {
+): Promise<[WholeCopy, ...WholeCopy[]]> {
   const whole: WholeCopy[] = [];
   for (const { opened, dumpKey, sizeBytes } of copies) {
     if (sizeBytes === undefined) continue;
@@ -125,7 +125,8 @@ async function readCopies(
       problems.push(`${opened.name}: ${dumpKey} there is another file than in ${first.opened.name}.`);
     } else whole.push({ opened, verification });
   }
-  if (whole.length > 0) return whole;
+  const [first, ...others] = whole;
+  if (first) return [first, ...others];
   throw new AgentError(
     'VerificationFailed',
     `${names.dump} was not taken in: ${problems.map((text) => text.replace(/\.$/, '')).join('; ')}.`,
@@ -144,10 +145,9 @@ interface Made {
 function manifestOf(
   { environment, database, databaseId, backup }: AdoptRequest,
   { backupId, runId, startedAt, now }: Made,
-  whole: readonly WholeCopy[],
+  whole: readonly [WholeCopy, ...WholeCopy[]],
 ): Manifest {
-  const [{ verification } = { verification: undefined }] = whole;
-  if (!verification) throw new Error('nothing was read');
+  const [{ verification }] = whole;
   const { bytes, rawBytes, sha256: hash, tables, dumpedFrom = '', dumpedBy = '' } = verification;
   const finishedAt = new Date(now).toISOString();
   return {

@@ -42,34 +42,41 @@ export class Heartbeats {
 
   #tell(run: Run): void {
     const { databaseId, kind, detail } = run;
-    // One that is made before its database is replaced says nothing of the schedule.
-    if (kind !== 'backup' || detail.safety === true) return;
-    const said = pingOf(run, this.#parts.journal);
     const database = this.#parts.host.databaseOfId(databaseId);
-    if (!said || !database?.heartbeat) return;
+    // One that is made before its database is replaced says nothing of the schedule.
+    if (kind !== 'backup' || detail.safety === true || !database?.heartbeat) return;
+    let said: Ping | undefined;
+    try {
+      said = pingOf(run, this.#parts.journal);
+    } catch (error) {
+      // No backup fails for it.
+      return this.#fail(database, error);
+    }
+    if (!said) return;
+    const ping = said;
     const before = this.#saying.get(databaseId) ?? Promise.resolve();
-    const saying = before.then(async () => this.#say(database, said));
+    const saying = before.then(async () => this.#say(database, ping));
     this.#saying.set(databaseId, saying);
     void saying.finally(() => {
       if (this.#saying.get(databaseId) === saying) this.#saying.delete(databaseId);
     });
   }
 
+  #fail({ name }: DatabaseConfiguration, error: unknown): void {
+    const text = redacted(`the heartbeat of ${name} did not arrive: ${paragraphOf(error)}`, this.#parts.secrets);
+    if (text !== this.#problem) this.warn(text);
+    this.#problem = text;
+  }
+
   /** Never rejects. */
   async #say(database: DatabaseConfiguration, said: Ping): Promise<void> {
-    const { secrets } = this.#parts;
     for (const againMs of [...(said.kind === 'start' ? [] : this.againAfterMs), undefined]) {
       try {
         await this.#ping(database, said);
         this.#problem = '';
         return;
       } catch (error) {
-        const text = redacted(`the heartbeat of ${database.name} did not arrive: ${paragraphOf(error)}`, secrets);
-        if (againMs === undefined || this.#parts.signal.aborted) {
-          if (text !== this.#problem) this.warn(text);
-          this.#problem = text;
-          return;
-        }
+        if (againMs === undefined || this.#parts.signal.aborted) return this.#fail(database, error);
         await delay(againMs);
       }
     }

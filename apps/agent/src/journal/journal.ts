@@ -121,19 +121,17 @@ export class Journal {
     this.#tell(run.id);
   }
 
-  /** Has `listener` called with each run that begins or ends by this process, once that is written down. */
+  /**
+   * Has `listener` called with each run that begins or ends by this process, once that is written down.
+   * @param listener must not throw: the run goes on, or is over, whatever becomes of the news of it
+   */
   whenRun(listener: (run: Run) => void): void {
     this.#whenRun = listener;
   }
 
-  /** What is written down is so, whatever becomes of the news of it. */
   #tell(runId: string): void {
-    try {
-      const run = this.get(runId);
-      if (run) this.#whenRun(run);
-    } catch {
-      // Who looks into the journal sees it all the same.
-    }
+    const run = this.get(runId);
+    if (run) this.#whenRun(run);
   }
 
   /** Adds to what is known of a run. */
