@@ -29,7 +29,8 @@ export class Heartbeats {
   readonly #parts: HeartbeatsParts;
   /** By database: what is still to be said of it. */
   readonly #saying = new Map<string, Promise<void>>();
-  #problem = '';
+  /** By name of the database: what was told of it. */
+  readonly #problems = new Map<string, string>();
   /** What did not arrive is told, once for each reason. */
   warn: (text: string) => void = () => undefined;
   /** How a run ended is said again where it did not arrive, after so long: a service that hears nothing raises an alarm. */
@@ -45,27 +46,30 @@ export class Heartbeats {
     const database = this.#parts.host.databaseOfId(databaseId);
     // One that is made before its database is replaced says nothing of the schedule.
     if (kind !== 'backup' || detail.safety === true || !database?.heartbeat) return;
-    let said: Ping | undefined;
-    try {
-      said = pingOf(run, this.#parts.journal);
-    } catch (error) {
-      // No backup fails for it.
-      return this.#fail(database, error);
-    }
+    const said = this.#pingOf(run, database);
     if (!said) return;
-    const ping = said;
     const before = this.#saying.get(databaseId) ?? Promise.resolve();
-    const saying = before.then(async () => this.#say(database, ping));
+    const saying = before.then(async () => this.#say(database, said));
     this.#saying.set(databaseId, saying);
     void saying.finally(() => {
       if (this.#saying.get(databaseId) === saying) this.#saying.delete(databaseId);
     });
   }
 
+  /** No backup fails for what keeps it from being said. */
+  #pingOf(run: Run, database: DatabaseConfiguration): Ping | undefined {
+    try {
+      return pingOf(run, this.#parts.journal);
+    } catch (error) {
+      this.#fail(database, error);
+      return undefined;
+    }
+  }
+
   #fail({ name }: DatabaseConfiguration, error: unknown): void {
     const text = redacted(`the heartbeat of ${name} did not arrive: ${paragraphOf(error)}`, this.#parts.secrets);
-    if (text !== this.#problem) this.warn(text);
-    this.#problem = text;
+    if (text !== this.#problems.get(name)) this.warn(text);
+    this.#problems.set(name, text);
   }
 
   /** Never rejects. */
@@ -73,7 +77,7 @@ export class Heartbeats {
     for (const againMs of [...(said.kind === 'start' ? [] : this.againAfterMs), undefined]) {
       try {
         await this.#ping(database, said);
-        this.#problem = '';
+        this.#problems.delete(database.name);
         return;
       } catch (error) {
         if (againMs === undefined || this.#parts.signal.aborted) return this.#fail(database, error);
